@@ -1,0 +1,158 @@
+"""Additive attention: score, mask, softmax and context in one operator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast import reference
+from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
+from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.checks import check_alike, check_tensor
+
+
+def attend(
+    query: Tensor, memory: AttentionMemory, v: Tensor, *, need_weights: bool = True, backend: str | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Attend to a memory with additive scores.
+
+    ``weights_ij = softmax_j(v^T tanh(query_i + keys_j))``, ``context_i = sum_j weights_ij values_j`` (Bahdanau, Cho,
+    Bengio 2014, arXiv 1409.0473, section 3.1). Masked positions get weight exactly 0; a row with nothing to attend
+    gets a zero context and zero weights.
+
+    Args:
+        query: [B, A], or [B, Tq, A] for many queries (or beams) a source.
+        memory: from :func:`seq2seq_fast.attention_memory`.
+        v: [A].
+        need_weights: return the weights, which are differentiable. Without them memory is linear in Tq + Tx.
+        backend: "reference", "cpu", "triton" or "cuda"; by default chosen from the device.
+
+    Returns:
+        context [B, D] or [B, Tq, D], and weights [B, Tx] or [B, Tq, Tx] (None without ``need_weights``).
+
+    Raises:
+        TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
+    """
+    query, v = prepare_query(query, memory, v)
+    single = query.dim() == 2
+    if single:
+        query = query.unsqueeze(1)
+    context, weights = attend_prepared(query, memory, v, need_weights, choose_backend(backend, memory.keys))
+    if single:
+        context, weights = context.squeeze(1), None if weights is None else weights.squeeze(1)
+    return context, weights
+
+
+def additive_attention(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    v: Tensor,
+    *,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    need_weights: bool = True,
+    backend: str | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`attend` on a memory made for this one call; see there and :func:`seq2seq_fast.attention_memory`.
+
+    Args:
+        query: [B, A] or [B, Tq, A].
+        keys: [B, Tx, A].
+        values: [B, Tx, D].
+        v: [A].
+        lengths: [B] integers from 0 to Tx.
+        mask: [B, Tx] bool, True attends.
+
+    Returns:
+        context [B, D] or [B, Tq, D], weights [B, Tx] or [B, Tq, Tx] (None without ``need_weights``).
+    """
+    memory = attention_memory(keys, values, lengths=lengths, mask=mask)
+    return attend(query, memory, v, need_weights=need_weights, backend=backend)
+
+
+def prepare_query(query: Tensor, memory: AttentionMemory, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Check a query and v against a memory; both in autocast's dtype where it is on."""
+    if not isinstance(memory, AttentionMemory):
+        raise TypeError(f"memory must be an AttentionMemory, made by attention_memory(); got {type(memory).__name__}")
+    size = memory.keys.shape[2]
+    if isinstance(query, Tensor) and query.dim() == 2:
+        check_tensor("query", query, "[B, A]", memory.batch, size)
+    else:
+        check_tensor("query", query, "[B, A] or [B, Tq, A]", memory.batch, None, size)
+    check_tensor("v", v, "[A]", size)
+    query, v = cast(autocast_to(query.device.type), query, v)
+    check_alike("keys", memory.keys, query=query, v=v)
+    return query, v
+
+
+def fused_source(memory: AttentionMemory, backend: str) -> tuple[Tensor, Tensor]:
+    """The memory's exponentials and in_range, made now if it was prepared for the reference."""
+    if memory.exponentials is None or memory.in_range is None:
+        return raw(backend).key_exponentials(memory.keys.detach())
+    return memory.exponentials, memory.in_range
+
+
+def attend_prepared(
+    query: Tensor, memory: AttentionMemory, v: Tensor, need_weights: bool, backend: str
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`attend` after the checks: query [B, Tq, A], backend chosen."""
+    keys, values = memory.keys, memory.values
+    if backend == "reference":
+        with torch.autocast(query.device.type, enabled=False):
+            context, weights = reference.attend(query, keys, values, v, memory.attended)
+        return context, weights if need_weights else None
+    source = (*fused_source(memory, backend), memory.lengths, memory.mask)
+    if needs_grad(query, keys, values, v):
+        return _Attend.apply(query, keys, values, v, *source, memory.attended, need_weights, backend)
+    exponentials, in_range, lengths, mask = source
+    context, weights, _ = raw(backend).attend_forward(
+        query, keys, values, exponentials, in_range, v, lengths, mask, need_weights
+    )
+    return context, weights.to(query.dtype) if need_weights else None
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, query, keys, values, v, exponentials, in_range, lengths, mask, attended, need_weights, backend
+    ):  # fmt: skip
+        # One query's weights are as small as its softmax's denominator is useful: keep them and recompute nothing.
+        keep_weights = need_weights or query.shape[1] == 1
+        context, weights, logsumexp = raw(backend).attend_forward(
+            query, keys, values, exponentials, in_range, v, lengths, mask, keep_weights
+        )
+        ctx.backend = backend
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(
+            query, keys, values, v, exponentials, in_range, lengths, mask, attended, context, weights, logsumexp
+        )
+        if not need_weights:
+            return context, None
+        # A copy, so that what is handed out can be changed in place without touching what backward reads.
+        return context, weights.to(query.dtype, copy=True)
+
+    @staticmethod
+    def backward(ctx, grad_context, grad_weights):
+        (
+            query, keys, values, v, exponentials, in_range, lengths, mask, attended, context, weights, logsumexp,
+        ) = ctx.saved_tensors  # fmt: skip
+        needs = ctx.needs_input_grad[:4]
+        rest = (None,) * 7
+        if grad_context is None and grad_weights is None:
+            return None, None, None, None, *rest
+        if torch.is_grad_enabled():
+
+            def formula(query, keys, values, v):
+                return reference.attend(query, keys, values, v, attended)
+
+            grads = differentiate_again(formula, (query, keys, values, v), needs, (grad_context, grad_weights))
+            return *grads, *rest
+        if grad_context is None:
+            grad_context = torch.zeros_like(context)
+        grads = raw(ctx.backend).attend_backward(
+            grad_context, grad_weights, query, keys, values, exponentials, in_range, v, lengths, mask,
+            context, weights, logsumexp, needs,
+        )  # fmt: skip
+        return *asked(grads, needs), *rest

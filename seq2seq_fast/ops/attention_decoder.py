@@ -1,0 +1,227 @@
+"""The decoder's recurrence with attention, all positions in one call, or one position at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast import reference
+from seq2seq_fast.ops.additive_attention import fused_source
+from seq2seq_fast.ops.attention_memory import attention_memory
+from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
+from seq2seq_fast.ops.gru_cell import check_states
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+State: TypeAlias = "Tensor | tuple[Tensor, Tensor]"
+
+
+class AttentionDecoderOutput(NamedTuple):
+    """What :func:`attention_decoder` returns.
+
+    Attributes:
+        states: [B, Ty, H].
+        contexts: [B, Ty, D].
+        weights: [B, Ty, Tx], None without ``need_weights``.
+        final_state: [B, H], the last of ``states`` (LSTM: the pair (hidden, cell)).
+    """
+
+    states: Tensor
+    contexts: Tensor
+    weights: Tensor | None
+    final_state: State
+
+
+def attention_decoder(
+    inputs: Tensor,
+    state: State,
+    keys: Tensor,
+    values: Tensor,
+    query_weight: Tensor,
+    v: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None = None,
+    bias_hh: Tensor | None = None,
+    *,
+    query_bias: Tensor | None = None,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    state_mask: Tensor | None = None,
+    cell: str = "gru",
+    reset_after: bool = True,
+    need_weights: bool = True,
+    backend: str | None = None,
+) -> AttentionDecoderOutput:
+    """The whole teacher-forced recurrence of the paper's decoder (arXiv 1409.0473, section A.1.2).
+
+    For each position i, with ``s = state_mask * s_{i-1}``: ``c_i = attend(W_a s + b_a)`` and
+    ``s_i = cell([x_i, c_i], s)``. Only this recurrence is sequential; everything that can leave the loop is computed
+    for all positions at once.
+
+    Args:
+        inputs: [B, Ty, E], the embedded previous words.
+        state: [B, H], s_0; for an LSTM the pair (hidden, cell).
+        keys: [B, Tx, A]. values: [B, Tx, D]. v: [A].
+        query_weight: [A, H]. query_bias: [A] or None.
+        weight_ih: [G H, E + D], columns: input, then context. weight_hh: [G H, H]. bias_ih, bias_hh: [G H] or None.
+            G is 1 for "rnn", 3 for "gru" (r, z, n), 4 for "lstm" (i, f, g, o).
+        lengths: [B] integers from 0 to Tx. mask: [B, Tx] bool, True attends.
+        state_mask: [B, H] multiplies the recurrent state before every use (variational dropout; an LSTM's cell is
+            not masked). A constant: it gets no gradient.
+        cell: "rnn", "gru" or "lstm".
+        reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
+        need_weights: return the attention weights.
+        backend: "reference", "cpu", "triton" or "cuda"; by default chosen from the device.
+
+    Raises:
+        TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
+    """
+    check_tensor("inputs", inputs, "[B, Ty, E]", None, None, None)
+    hidden, cell_state = split_state(state, cell)
+    parameters = check_decoder(
+        cell, inputs, (inputs.shape[0],), hidden, cell_state, (query_weight, query_bias, v),
+        (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, keys, values,
+    )  # fmt: skip
+    inputs = cast(autocast_to(inputs.device.type), inputs)[0]
+    memory = attention_memory(keys, values, lengths=lengths, mask=mask)
+    check_alike("inputs", inputs, keys=memory.keys)
+    if memory.batch != inputs.shape[0]:
+        raise ValueError(f"keys must have the batch of inputs, {inputs.shape[0]}; got {memory.batch}")
+    chosen = choose_backend(backend, inputs)
+    differentiable = (inputs, hidden, cell_state, memory.keys, memory.values, *parameters)
+    with torch.autocast(inputs.device.type, enabled=False):
+        if chosen == "reference":
+            states, contexts, weights, final_cell = reference.attention_decoder(
+                *differentiable, mask=memory.attended, state_mask=state_mask, cell=cell, reset_after=reset_after
+            )
+        else:
+            constants = (*fused_source(memory, chosen), memory.lengths, memory.mask, state_mask, cell, reset_after)
+            if needs_grad(*differentiable):
+                states, contexts, weights, final_cell = _AttentionDecoder.apply(
+                    chosen, memory.attended, constants, *differentiable
+                )
+            else:
+                states, contexts, weights, final_cell = _forward(chosen, differentiable, constants)[:4]
+    final = states[-1] if states.shape[0] else hidden
+    return AttentionDecoderOutput(
+        states.transpose(0, 1),
+        contexts.transpose(0, 1),
+        weights.to(inputs.dtype).transpose(0, 1) if need_weights else None,
+        (final, final_cell) if cell == "lstm" else final,
+    )
+
+
+def split_state(state: State, cell: str) -> tuple[Tensor, Tensor | None]:
+    """The hidden state and the LSTM's cell (None for the other cells)."""
+    check_choice("cell", cell, tuple(GATES))
+    pair = isinstance(state, (tuple, list))
+    if pair != (cell == "lstm") or (pair and len(state) != 2):
+        wanted = "the pair (hidden, cell)" if cell == "lstm" else "one tensor"
+        raise TypeError(f"state must be {wanted} for cell={cell!r}; got {type(state).__name__}")
+    return (state[0], state[1]) if pair else (state, None)  # type: ignore[return-value]
+
+
+def check_decoder(
+    cell: str,
+    inputs: Tensor,
+    rows: tuple[int, ...],
+    hidden: Tensor,
+    cell_state: Tensor | None,
+    attention: tuple[Tensor, Tensor | None, Tensor],
+    recurrent: tuple[Tensor, Tensor, Tensor | None, Tensor | None],
+    state_mask: Tensor | None,
+    keys: Tensor,
+    values: Tensor,
+) -> tuple[Tensor | None, ...]:
+    """Check a decoder's weights and states; (query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)."""
+    query_weight, query_bias, v = attention
+    weight_ih, weight_hh, bias_ih, bias_hh = recurrent
+    batch_layout = "[B, H]" if len(rows) == 1 else "[B, K, H]"
+    check_tensor("state", hidden, batch_layout, *rows, None)
+    size, features, gates = hidden.shape[-1], inputs.shape[-1], GATES[cell]
+    states = {"state": hidden}
+    if cell_state is not None:
+        check_tensor("state's cell", cell_state, batch_layout, *rows, size)
+        states["state's cell"] = cell_state
+    if state_mask is not None:
+        check_tensor("state_mask", state_mask, batch_layout, *rows, size)
+        if state_mask.requires_grad:
+            raise ValueError("state_mask is a constant (a dropout mask): pass state_mask.detach()")
+        states["state_mask"] = state_mask
+    check_tensor("keys", keys, "[B, Tx, A]", None, None, None)
+    check_tensor("values", values, "[B, Tx, D]", None, None, None)
+    units = keys.shape[2]
+    check_tensor("query_weight", query_weight, "[A, H]", units, size)
+    check_tensor("v", v, "[A]", units)
+    check_tensor("weight_ih", weight_ih, "[G H, E + D]", gates * size, features + values.shape[2])
+    check_tensor("weight_hh", weight_hh, "[G H, H]", gates * size, size)
+    if query_bias is not None:
+        check_tensor("query_bias", query_bias, "[A]", units)
+    for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
+        if bias is not None:
+            check_tensor(name, bias, "[G H]", gates * size)
+    dtype = autocast_to(inputs.device.type)
+    given = cast(dtype, inputs, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)
+    names = ("query_weight", "query_bias", "v", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    assert given[0] is not None
+    check_alike("inputs", given[0], **dict(zip(names, given[1:], strict=True)))
+    check_states("inputs", given[0], states)
+    return given[1:]
+
+
+def _forward(backend, differentiable, constants):
+    (
+        inputs, hidden, cell_state, keys, values, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh,
+    ) = differentiable  # fmt: skip
+    exponentials, in_range, *rest = constants
+    return raw(backend).attention_decoder_forward(
+        inputs, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v, weight_ih,
+        weight_hh, bias_ih, bias_hh, *rest,
+    )  # fmt: skip
+
+
+class _AttentionDecoder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, backend, attended, constants, *differentiable):
+        states, contexts, weights, final_cell, *saved = _forward(backend, differentiable, constants)
+        exponentials, in_range, lengths, mask, state_mask, ctx.cell, ctx.reset_after = constants
+        ctx.backend = backend
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(
+            attended, exponentials, in_range, lengths, mask, state_mask, states, contexts, weights, *saved,
+            *differentiable,
+        )  # fmt: skip
+        return states, contexts, weights, final_cell
+
+    @staticmethod
+    def backward(ctx, *grads):
+        attended, exponentials, in_range, lengths, mask, state_mask, *saved = ctx.saved_tensors
+        outputs, inputs = saved[:6], saved[6:]
+        needs = ctx.needs_input_grad[3:]
+        if ctx.cell != "lstm":
+            grads = (*grads[:3], None)
+        if all(grad is None for grad in grads):
+            return (None,) * 15
+        if torch.is_grad_enabled():
+
+            def formula(*inputs):
+                return reference.attention_decoder(
+                    *inputs, mask=attended, state_mask=state_mask, cell=ctx.cell, reset_after=ctx.reset_after
+                )
+
+            return None, None, None, *differentiate_again(formula, inputs, needs, grads)
+        (
+            target, hidden, cell_state, keys, values, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
+            bias_hh,
+        ) = inputs  # fmt: skip
+        needs = tuple(need and t is not None for need, t in zip(needs, inputs, strict=True))
+        found = raw(ctx.backend).attention_decoder_backward(
+            *grads, target, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
+            weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, ctx.cell, ctx.reset_after, *outputs,
+            needs,
+        )  # fmt: skip
+        return None, None, None, *asked(found, needs)

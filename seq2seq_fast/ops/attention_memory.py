@@ -1,0 +1,107 @@
+"""What belongs to a batch of sources: made once, handed to every decoder step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seq2seq_fast.ops.autograd import autocast_to, cast
+from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.checks import check_alike, check_lengths, check_mask, check_tensor
+
+
+@dataclass(frozen=True)
+class AttentionMemory:
+    """Keys and values of a batch of sources, prepared by :func:`attention_memory`.
+
+    Attributes:
+        keys: [B, Tx, A], zero where masked.
+        values: [B, Tx, D], zero where masked.
+        exponentials: ``e^(2 keys)`` [B, Tx, A] in the accumulation dtype, for the exponential form of tanh; carries no
+            gradient. None where no fused backend serves the tensors.
+        in_range: [B] bool, whether the exponential form may be used for this source; None with ``exponentials``.
+        lengths: [B] int64 or None.
+        mask: [B, Tx] bool as given, or None.
+        attended: [B, Tx] bool, ``lengths`` and ``mask`` together; None where every position is attended.
+        projected_values: [B, Tx, G H], ``values context_weight^T``, or None.
+    """
+
+    keys: Tensor
+    values: Tensor
+    exponentials: Tensor | None = None
+    in_range: Tensor | None = None
+    lengths: Tensor | None = None
+    mask: Tensor | None = None
+    attended: Tensor | None = None
+    projected_values: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        return self.keys.shape[0]
+
+    @property
+    def source_length(self) -> int:
+        return self.keys.shape[1]
+
+    def select(self, index: Tensor) -> AttentionMemory:
+        """The sources named by ``index`` ([N] int64, or [B] bool), in that order: sentences that are still decoded."""
+        fields = {name: value[index] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **fields)
+
+
+def attention_memory(
+    keys: Tensor,
+    values: Tensor,
+    *,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    context_weight: Tensor | None = None,
+) -> AttentionMemory:
+    """Prepare keys and values for any number of :func:`attend` calls.
+
+    Masked keys and values are zeroed here, so nothing that lies in padding (NaN and inf included) can reach a product.
+    Differentiable with respect to keys, values and context_weight.
+
+    Args:
+        keys: [B, Tx, A] floating point, the projected annotations ``U_a h_j``.
+        values: [B, Tx, D] of the same dtype and device, the annotations ``h_j``.
+        lengths: [B] integers from 0 to Tx: positions from there on are masked.
+        mask: [B, Tx] bool, True attends. With both, a position needs both.
+        context_weight: [G H, D], the columns of a cell's ``weight_ih`` that read the context. With it the memory keeps
+            ``values context_weight^T``, and a decoder step no longer multiplies the context.
+
+    Raises:
+        TypeError, ValueError: an argument's type, dtype, device, shape or (CPU) length is wrong.
+    """
+    check_tensor("keys", keys, "[B, Tx, A]", None, None, None)
+    batch, source, _ = keys.shape
+    check_tensor("values", values, "[B, Tx, D]", batch, source, None)
+    keys, values, context_weight = cast(autocast_to(keys.device.type), keys, values, context_weight)
+    check_alike("keys", keys, values=values, context_weight=context_weight)
+    if lengths is not None:
+        lengths = check_lengths(lengths, batch, source, keys.device)
+    if mask is not None:
+        check_mask("mask", mask, batch, source, keys.device)
+    if context_weight is not None:
+        check_tensor("context_weight", context_weight, "[G H, D]", None, values.shape[2])
+
+    attended = mask
+    if lengths is not None:
+        attended = torch.arange(source, device=keys.device) < lengths.unsqueeze(1)
+        attended = attended if mask is None else attended & mask
+    if attended is not None:
+        hidden = ~attended.unsqueeze(2)
+        keys, values = keys.masked_fill(hidden, 0.0), values.masked_fill(hidden, 0.0)
+
+    exponentials = in_range = None
+    backend = choose_backend(None, keys)
+    if backend != "reference":
+        exponentials, in_range = raw(backend).key_exponentials(keys.detach())
+    projected_values = None
+    if context_weight is not None:
+        with torch.autocast(keys.device.type, enabled=False):
+            projected_values = F.linear(values, context_weight)
+    return AttentionMemory(keys, values, exponentials, in_range, lengths, mask, attended, projected_values)

@@ -1,0 +1,58 @@
+"""What the operators' autograd functions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def autocast_to(device_type: str) -> torch.dtype | None:
+    """The dtype that torch.autocast asks for on this device; None where it is off."""
+    if not torch.is_autocast_enabled(device_type):
+        return None
+    return torch.get_autocast_dtype(device_type)
+
+
+def cast(dtype: torch.dtype | None, *tensors: Tensor | None) -> tuple[Any, ...]:
+    """float32 tensors in autocast's dtype; all others as they are (float64 is never narrowed, as in PyTorch)."""
+    if dtype is None:
+        return tensors
+    return tuple(t.to(dtype) if t is not None and t.dtype == torch.float32 else t for t in tensors)
+
+
+def needs_grad(*tensors: Tensor | None) -> bool:
+    """Whether autograd has to record the call."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def differentiate_again(
+    formula: Callable[..., Sequence[Tensor | None]],
+    inputs: Sequence[Tensor | None],
+    needs: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the reference formula that can be differentiated once more.
+
+    The fused backward kernels have no derivative of their own: where autograd records the backward pass
+    (``create_graph=True``), the operator's gradient is taken through its reference instead.
+    """
+    with torch.enable_grad():
+        outputs = formula(*inputs)
+        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o is not None and g is not None]
+        wanted = [t for t, need in zip(inputs, needs, strict=True) if need and t is not None]
+        found = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+            )
+            if pairs and wanted
+            else ()
+        )
+    return tuple(next(found) if need and t is not None else None for t, need in zip(inputs, needs, strict=True))
+
+
+def asked(grads: Sequence[Tensor], needs: Sequence[bool]) -> tuple[Tensor | None, ...]:
+    """A raw operator's gradients, None in place of the empty ones that were not asked for."""
+    return tuple(grad if need else None for grad, need in zip(grads, needs, strict=True))

@@ -1,0 +1,83 @@
+"""Which implementation serves an operator: ``reference``, ``cpu``, ``triton`` or ``cuda``.
+
+The choice follows the tensors' device; an explicit ``backend="..."`` is obeyed or raises. Nothing falls back silently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.ops.schemas import namespace
+
+ALL_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What :func:`backends` says of one backend.
+
+    Attributes:
+        built: its code is there (compiled for this torch, or importable).
+        usable: it can run on this machine.
+        devices: device types it serves.
+        dtypes: floating point dtypes it serves.
+        reason: why it is not usable, or what to know of it; empty where there is nothing to say.
+    """
+
+    built: bool
+    usable: bool
+    devices: tuple[str, ...]
+    dtypes: tuple[torch.dtype, ...]
+    reason: str = ""
+
+    def why_not(self, tensor: Tensor) -> str:
+        """Why this backend cannot serve the tensor; empty if it can."""
+        if not self.usable:
+            return self.reason
+        if self.devices != ("any",) and tensor.device.type not in self.devices:
+            return f"serves {' and '.join(self.devices)} tensors, not {tensor.device.type}"
+        if tensor.dtype not in self.dtypes:
+            return f"serves {', '.join(str(d).removeprefix('torch.') for d in self.dtypes)}, not {tensor.dtype}"
+        return ""
+
+
+_BACKENDS: dict[str, BackendStatus] = {"reference": BackendStatus(True, True, ("any",), ALL_DTYPES)}
+_DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",), "cuda": ("triton",)}
+
+
+def register_backend(name: str, status: BackendStatus) -> None:
+    """Make a backend known to :func:`backends` and to the operators (the engines call this at import)."""
+    _BACKENDS[name] = status
+
+
+def backends() -> dict[str, BackendStatus]:
+    """Every backend by name, with what it serves and why it cannot run where it cannot.
+
+    >>> for name, status in seq2seq_fast.backends().items():
+    ...     print(name, status.usable, status.reason)
+    """
+    return dict(_BACKENDS)
+
+
+def choose_backend(backend: str | None, tensor: Tensor) -> str:
+    """The backend that serves ``tensor``; raises ValueError where the named one is unknown or cannot."""
+    if backend is None:
+        for name in _DEFAULTS.get(tensor.device.type, ()):
+            if name in _BACKENDS and not _BACKENDS[name].why_not(tensor):
+                return name
+        return "reference"
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend={backend!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
+    reason = _BACKENDS[backend].why_not(tensor)
+    if reason:
+        others = ", ".join(repr(name) for name, status in _BACKENDS.items() if not status.why_not(tensor))
+        raise ValueError(f"backend={backend!r} cannot serve this call: {reason}; available here: {others}")
+    return backend
+
+
+def raw(backend: str):
+    """The raw operators of a fused backend."""
+    return getattr(torch.ops, namespace(backend))

@@ -1,0 +1,44 @@
+"""Additive attention as the paper writes it (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473, section 3.1 and A.1.2).
+
+``e_ij = v^T tanh(W_a s_{i-1} + U_a h_j)``, ``alpha_ij = softmax_j(e_ij)``, ``c_i = sum_j alpha_ij h_j``;
+``query`` is ``W_a s_{i-1}`` and ``keys`` are ``U_a h_j``, both projected by the caller.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.reference.precision import accumulation_dtype
+
+
+def additive_score(query: Tensor, keys: Tensor, v: Tensor) -> Tensor:
+    """query [B, Tq, A], keys [B, Tx, A], v [A] -> scores [B, Tq, Tx]."""
+    dtype = accumulation_dtype(query.dtype)
+    query_and_keys = query.to(dtype).unsqueeze(2) + keys.to(dtype).unsqueeze(1)
+    return (torch.tanh(query_and_keys) @ v.to(dtype)).to(query.dtype)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the last axis of the positions where ``mask`` [B, Tx] is True.
+
+    Masked positions get exactly 0, and so does every position of a row with nothing to attend.
+    """
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    attended = mask.unsqueeze(1)
+    # A row of -inf alone would be NaN, in its gradient too: such a row is given zeros instead, and masked afterwards.
+    hidden = ~attended & attended.any(dim=-1, keepdim=True)
+    return torch.softmax(scores.masked_fill(hidden, -torch.inf), dim=-1).masked_fill(~attended, 0.0)
+
+
+def attend(query: Tensor, keys: Tensor, values: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """query [B, Tq, A], keys [B, Tx, A], values [B, Tx, D], mask [B, Tx] -> context [B, Tq, D], weights [B, Tq, Tx].
+
+    Keys and values of masked positions must be finite (:func:`seq2seq_fast.attention_memory` zeroes them).
+    """
+    dtype = accumulation_dtype(query.dtype)
+    scores = additive_score(query.to(dtype), keys.to(dtype), v.to(dtype))
+    weights = masked_softmax(scores, mask)
+    context = torch.bmm(weights, values.to(dtype))
+    return context.to(values.dtype), weights.to(query.dtype)

@@ -1,0 +1,47 @@
+"""Metadata and the build of the compiled parts (``csrc``); see README.md, "Install"."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+TRAIN = [
+    "lightning>=2.5",
+    "jsonargparse[signatures]>=4.35",
+    "sentencepiece>=0.2",
+    "sacrebleu>=2.4",
+    "safetensors>=0.4",
+    "huggingface_hub>=0.25",
+    "matplotlib>=3.8",
+    "tensorboard>=2.15",
+    "tqdm>=4.66",
+    "rich>=13",
+]
+DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "clang-format>=18", "ninja", "pybind11>=2.12"]
+
+setup(
+    name="seq2seq_fast",
+    version=re.search(r'"(.+)"', (ROOT / "seq2seq_fast" / "version.py").read_text()).group(1),
+    description="The attention recurrent sequence-to-sequence model at the speed of the hardware",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    author="The seq2seq_fast authors",
+    python_requires=">=3.10",
+    packages=find_packages(include=["seq2seq_fast", "seq2seq_fast.*"]),
+    package_data={"seq2seq_fast": ["py.typed", "*.so"]},
+    install_requires=["torch>=2.11", "triton>=3.6; platform_system == 'Linux'", "numpy"],
+    extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
+    entry_points={"console_scripts": ["seq2seq-fast = seq2seq_fast.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
