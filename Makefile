@@ -1,0 +1,61 @@
+# Every target sets up what it needs in .venv: Python 3.10 or newer and a C++ compiler are enough.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+CSRC := $(shell find csrc -type f 2>/dev/null)
+CXX_FILES := $(filter %.cpp %.h %.cu %.cuh,$(CSRC))
+INTERPRETER_TESTS := tests/triton_kernels/interpreter
+
+.PHONY: help setup demo test lint prove bench format clean
+
+help:
+	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
+	@echo "make test    the test suite (under 10 minutes)"
+	@echo "make lint    ruff, mypy, clang-format"
+	@echo "make prove   the long proofs: interpreters, sanitizers, compiled code"
+	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
+	@echo "make setup   only set up $(VENV) and build the compiled parts"
+
+$(VENV)/installed: setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)" "setuptools>=77" wheel ninja pybind11
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+$(VENV)/built: $(VENV)/installed $(CSRC)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $@
+
+setup: $(VENV)/built
+
+demo: setup
+	$(BIN)/seq2seq-fast demo
+
+test: setup
+	$(BIN)/python -m pytest --quiet tests
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest --quiet $(INTERPRETER_TESTS)
+
+prove: setup
+	$(BIN)/python -m pytest --quiet -m prove tests
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest --quiet -m prove $(INTERPRETER_TESTS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(if $(CXX_FILES),$(BIN)/clang-format --dry-run -Werror $(CXX_FILES))
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES))
+
+bench: setup
+	$(BIN)/python -m benchmarks --quick
+
+clean:
+	rm -rf build seq2seq_fast/*.so $(VENV)
