@@ -1,0 +1,90 @@
+"""Batches of a token budget, of sentences of about the same length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+
+
+class TokenBudgetSampler(Sampler[list[int]]):
+    """Yield batches of indices whose padded size stays within a token budget.
+
+    The sentences are shuffled, cut into pools, and sorted by length inside each pool; neighbours then share a batch, so
+    little of it is padding, while a sentence still meets others in every epoch. The batches come in shuffled order. The
+    same seed and epoch give the same batches.
+
+    Args:
+        lengths: source and target length of each sentence pair.
+        batch_tokens: the most tokens of a batch, padding included, counted on its longer side. A pair that is longer
+            than this makes a batch of its own.
+        shuffle: False takes the pairs in order of length, the same batches in each epoch.
+        pool_batches: about how many batches a pool gives. More leaves less padding and less variety.
+        seed: with the epoch, the seed of every shuffle.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[tuple[int, int]],
+        batch_tokens: int,
+        *,
+        shuffle: bool = True,
+        pool_batches: int = 50,
+        seed: int = 0,
+    ) -> None:
+        if batch_tokens < 1 or pool_batches < 1:
+            raise ValueError(f"batch_tokens and pool_batches are at least 1, not {batch_tokens} and {pool_batches}")
+        self._lengths = lengths
+        self._batch_tokens = batch_tokens
+        self._shuffle = shuffle
+        self._pool_batches = pool_batches
+        self._seed = seed
+        self._epoch = 0
+        self._batches: list[list[int]] | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the shuffle of this epoch; Lightning calls this at the begin of each."""
+        if epoch != self._epoch and self._shuffle:
+            self._batches = None
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._planned())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._planned())
+
+    def _planned(self) -> list[list[int]]:
+        if self._batches is None:
+            self._batches = self._plan()
+        return self._batches
+
+    def _plan(self) -> list[list[int]]:
+        if not self._shuffle:
+            return self._cut(range(len(self._lengths)))
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        order = torch.randperm(len(self._lengths), generator=generator).tolist()
+        batches: list[list[int]] = []
+        pool: list[int] = []
+        pool_tokens = 0
+        for index in order:
+            pool.append(index)
+            pool_tokens += max(self._lengths[index])
+            if pool_tokens >= self._pool_batches * self._batch_tokens:
+                batches += self._cut(pool)
+                pool, pool_tokens = [], 0
+        batches += self._cut(pool)
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _cut(self, pool: Sequence[int]) -> list[list[int]]:
+        """Sort a pool by length and cut it into batches that keep the budget."""
+        batches: list[list[int]] = []
+        longest = 0
+        for index in sorted(pool, key=lambda i: (max(self._lengths[i]), self._lengths[i])):
+            longest = max(longest, *self._lengths[index])
+            if not batches or longest * (len(batches[-1]) + 1) > self._batch_tokens:
+                batches.append([])
+                longest = max(self._lengths[index])
+            batches[-1].append(index)
+        return batches

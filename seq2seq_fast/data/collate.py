@@ -1,0 +1,53 @@
+"""Sentences of unequal length as one padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from seq2seq_fast.data.dataset import EncodedPair
+
+
+class Batch(NamedTuple):
+    """A padded batch of B sentence pairs.
+
+    Attributes:
+        source: int64 [B, Tx], each row closed by the end piece and padded behind it.
+        source_lengths: int64 [B].
+        target: int64 [B, Ty + 1], begin piece, pieces, end piece, padding. The decoder reads ``target[:, :-1]`` and
+            predicts ``target[:, 1:]``.
+        target_lengths: int64 [B], the number of predicted pieces (the end piece counts, the begin piece does not).
+    """
+
+    source: Tensor
+    source_lengths: Tensor
+    target: Tensor
+    target_lengths: Tensor
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return int64 [B, T] padded with ``pad_id``, and the lengths, int64 [B]."""
+    rows = [torch.tensor(sequence, dtype=torch.int64) for sequence in sequences]
+    lengths = torch.tensor([len(sequence) for sequence in sequences], dtype=torch.int64)
+    return pad_sequence(rows, batch_first=True, padding_value=pad_id), lengths
+
+
+class Collate:
+    """Make a `Batch` of encoded pairs; picklable, so that worker processes can use it.
+
+    Args:
+        source_pad_id, target_pad_id: the numbers of the padding pieces.
+    """
+
+    def __init__(self, source_pad_id: int, target_pad_id: int) -> None:
+        self._source_pad_id = source_pad_id
+        self._target_pad_id = target_pad_id
+
+    def __call__(self, pairs: Sequence[EncodedPair]) -> Batch:
+        source, source_lengths = pad([pair.source for pair in pairs], self._source_pad_id)
+        target, target_lengths = pad([pair.target for pair in pairs], self._target_pad_id)
+        return Batch(source, source_lengths, target, target_lengths - 1)

@@ -1,0 +1,60 @@
+"""Sentence pairs as piece numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch.utils.data import Dataset
+
+from seq2seq_fast.data.text import SentencePair
+from seq2seq_fast.data.vocabulary import Vocabulary
+
+
+class EncodedPair(NamedTuple):
+    """A pair as piece numbers, ready for `collate`.
+
+    The source ends with the end-of-sentence piece; the target begins with the begin and ends with the end piece.
+    """
+
+    source: list[int]
+    target: list[int]
+
+
+class PairDataset(Dataset[EncodedPair]):
+    """Encoded sentence pairs in memory.
+
+    Args:
+        pairs: the pairs as text.
+        source_vocabulary, target_vocabulary: the two sides' vocabularies, the same object for a joint one.
+        max_length: leave out pairs with an empty side or with more pieces than this on either side (begin and end
+            not counted); None keeps every pair.
+
+    Attributes:
+        lengths: the number of pieces of each pair's source and target, with begin and end pieces.
+        left_out: how many pairs the filter has left out.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[SentencePair],
+        source_vocabulary: Vocabulary,
+        target_vocabulary: Vocabulary,
+        *,
+        max_length: int | None = None,
+    ) -> None:
+        self._encoded: list[EncodedPair] = []
+        for pair in pairs:
+            source, target = source_vocabulary.encode(pair.source), target_vocabulary.encode(pair.target)
+            if max_length is not None and not (0 < len(source) <= max_length and 0 < len(target) <= max_length):
+                continue
+            target = [target_vocabulary.bos_id, *target, target_vocabulary.eos_id]
+            self._encoded.append(EncodedPair([*source, source_vocabulary.eos_id], target))
+        self.lengths = [(len(source), len(target)) for source, target in self._encoded]
+        self.left_out = len(pairs) - len(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, index: int) -> EncodedPair:
+        return self._encoded[index]

@@ -1,0 +1,99 @@
+"""Subword vocabularies by sentencepiece: byte-pair encoding (Sennrich et al. 2016) and unigram (Kudo 2018)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import sentencepiece
+
+from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.vocabulary import Vocabulary
+
+
+class SentencePieceVocabulary(Vocabulary):
+    """A sentencepiece model. Begin, end, padding and unknown have the numbers that the model gives them.
+
+    Args:
+        model: the serialized model (the content of a ``.model`` file).
+
+    Raises:
+        InputError: these are not the bytes of a model, or the model has no begin, end or padding piece.
+    """
+
+    suffix = ".model"
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(model)
+        except (RuntimeError, OSError):
+            raise InputError("not a sentencepiece model") from None
+        self.pad_id = self._processor.pad_id()
+        self.unknown_id = self._processor.unk_id()
+        self.bos_id = self._processor.bos_id()
+        self.eos_id = self._processor.eos_id()
+        self._specials = {self.pad_id, self.bos_id, self.eos_id}
+        if -1 in self._specials:
+            raise InputError(
+                "the sentencepiece model lacks a padding, begin or end piece; train it with --pad_id=0 "
+                "--unk_id=1 --bos_id=2 --eos_id=3"
+            )
+
+    @classmethod
+    def build(cls, lines: Iterable[str], kind: Literal["bpe", "unigram"], size: int) -> SentencePieceVocabulary:
+        """Train a model of at most ``size`` pieces: fewer where the text does not hold as many."""
+        model = io.BytesIO()
+        sentences = [line for line in lines if line]
+        if not sentences:
+            raise InputError("the vocabulary's training text is empty")
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=size,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise InputError(f"no vocabulary of {size:,} pieces can be made: {_reason(error)}") from None
+        return cls(model.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> SentencePieceVocabulary:
+        """Load a ``.model`` file."""
+        try:
+            return cls(Path(path).read_bytes())
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def __len__(self) -> int:
+        return self._processor.GetPieceSize()
+
+    def encode(self, text: str) -> list[int]:
+        return self._processor.EncodeAsIds(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._processor.DecodeIds([int(i) for i in ids if int(i) not in self._specials])
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [self._processor.IdToPiece(int(i)) for i in ids]
+
+    def serialized(self) -> bytes:
+        return self._model
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return the sentence of sentencepiece's message that a person can use, without source file and line."""
+    return re.sub(r"^.*\]\s*", "", str(error).strip().splitlines()[-1]) or "see sentencepiece's message above"

@@ -1,0 +1,93 @@
+"""Lines and sentence pairs from text files: plain or gzip-compressed, one sentence a line, or two columns in TSV."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from seq2seq_fast.data.errors import InputError
+
+
+class SentencePair(NamedTuple):
+    """A source sentence and its translation, as text without the line break."""
+
+    source: str
+    target: str
+
+
+def read_lines(path: str | Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text file, without their line breaks.
+
+    A name that ends in ``.gz`` is decompressed. Lines end at a line feed, with or without a carriage return before it,
+    and at nothing else, so a sign that Unicode also counts as a line break cannot shift one side of a corpus.
+
+    Raises:
+        InputError: the file is missing, unreadable, no gzip file, or not UTF-8 (naming the line).
+    """
+    path = Path(path)
+    try:
+        with _open(path) as stream:
+            yield from decode_lines(stream, str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, a text file is wanted") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not a complete gzip file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """Decode lines of bytes as UTF-8; ``name`` stands in the error, as the file does in that of `read_lines`."""
+    for number, line in enumerate(stream, start=1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line)") from None
+        yield text.rstrip("\r\n")
+
+
+def read_pairs(source: str | Path, target: str | Path | None = None) -> list[SentencePair]:
+    """Read sentence pairs from two files of equally many lines, or from one TSV file of two columns.
+
+    Args:
+        source: the source side, one sentence a line; or the TSV file (source, tab, target) where ``target`` is None.
+        target: the target side, line N translating line N of ``source``.
+
+    Raises:
+        InputError: a file cannot be read, the line counts differ, a TSV line has not two columns, or there is no pair.
+    """
+    if target is None:
+        pairs = list(_read_tsv(Path(source)))
+    else:
+        sources, targets = list(read_lines(source)), list(read_lines(target))
+        if len(sources) != len(targets):
+            raise InputError(
+                f"{source} has {len(sources):,} lines but {target} has {len(targets):,}: "
+                "line N of one must translate line N of the other"
+            )
+        pairs = [SentencePair(s.strip(), t.strip()) for s, t in zip(sources, targets, strict=True)]
+    if not pairs:
+        raise InputError(f"{source}: the file is empty")
+    return pairs
+
+
+def _read_tsv(path: Path) -> Iterator[SentencePair]:
+    for number, line in enumerate(read_lines(path), start=1):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise InputError(
+                f"{path}: line {number} has {len(columns)} tab-separated columns, two are wanted (source, target); "
+                "for two text files give the target file too"
+            )
+        yield SentencePair(columns[0].strip(), columns[1].strip())
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    return path.open("rb")
