@@ -1,0 +1,169 @@
+"""Recurrent cells with the parameters and the interface of ``torch.nn``'s, on the operators of this package."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq_fast.ops.checks import check_choice
+from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
+from seq2seq_fast.ops.lstm_cell import lstm_cell
+from seq2seq_fast.reference.rnn_cell import rnn_cell
+
+
+class RecurrentCell(nn.Module):
+    """What the cells share: ``weight_ih`` [G H, E], ``weight_hh`` [G H, H], ``bias_ih`` and ``bias_hh`` [G H]."""
+
+    kind: ClassVar[str]
+    gates: ClassVar[int]
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.bias, self.backend = input_size, hidden_size, bias, backend
+        rows = self.gates * hidden_size
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size, **like))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size, **like))
+        self.bias_ih = nn.Parameter(torch.empty(rows, **like)) if bias else None
+        self.bias_hh = nn.Parameter(torch.empty(rows, **like)) if bias else None
+        self.reset_parameters()
+
+    @property
+    def reset_after(self) -> bool:
+        """Whether a GRU's reset gate works after the product with U; True for every other cell."""
+        return True
+
+    def reset_parameters(self) -> None:
+        """Uniform within ``1 / sqrt(hidden_size)``, drawn in ``torch.nn``'s order: the same seed gives the same cell."""
+        bound = self.hidden_size**-0.5 if self.hidden_size > 0 else 0.0
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def zero_state(self, input: Tensor) -> Any:
+        """The state of zeros for input [B, ...], in the weights' dtype."""
+        return self.weight_hh.new_zeros(input.shape[0], self.hidden_size)
+
+    def step(self, input: Tensor, state: Any) -> Any:
+        """One step of a batch: input [B, E], state [B, H] (LSTM: a pair) -> the new state."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor, state: Any = None) -> Any:
+        """input [B, E] or [E], state [B, H] or [H] (LSTM: a pair; zeros by default) -> the new state, shaped alike.
+
+        Raises:
+            TypeError, ValueError: an argument's type, dtype, device or shape is wrong.
+        """
+        if input.dim() not in (1, 2):
+            raise ValueError(f"input must be [E] or [B, E]; got shape {tuple(input.shape)}")
+        if input.dim() == 2:
+            return self.step(input, self.zero_state(input) if state is None else state)
+        input = input.unsqueeze(0)
+        state = self.zero_state(input) if state is None else map_state(lambda part: part.unsqueeze(0), state)
+        return map_state(lambda part: part.squeeze(0), self.step(input, state))
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+def _parameters(cell: RecurrentCell) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    return cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
+
+
+class RNNCell(RecurrentCell):
+    """``h' = tanh(W x + b + U h + b')``: loads the state_dict of ``torch.nn.RNNCell`` (with its tanh)."""
+
+    kind = "rnn"
+    gates = 1
+
+    def step(self, input: Tensor, state: Tensor) -> Tensor:
+        parameters = check_cell(1, input, {"hidden": state}, *_parameters(self))
+        with torch.autocast(state.device.type, enabled=False):
+            return rnn_cell(parameters[0], state, *parameters[1:])
+
+
+class GRUCell(RecurrentCell):
+    """A gated recurrent unit in place of ``torch.nn.GRUCell``: its arguments, state_dict and numbers.
+
+    Args:
+        reset_after: False for the form of Bahdanau et al. (arXiv 1409.0473, A.1.1) and Cho et al. (arXiv 1406.1078), whose
+            reset gate works before the product; see :func:`seq2seq_fast.gru_cell`.
+        backend: as in :func:`seq2seq_fast.gru_cell`.
+    """
+
+    kind = "gru"
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        backend: str | None = None,
+    ) -> None:
+        self._reset_after = reset_after
+        super().__init__(input_size, hidden_size, bias, device, dtype, backend=backend)
+
+    @property
+    def reset_after(self) -> bool:
+        return self._reset_after
+
+    def step(self, input: Tensor, state: Tensor) -> Tensor:
+        return gru_cell(input, state, *_parameters(self), reset_after=self.reset_after, backend=self.backend)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")
+
+
+class LSTMCell(RecurrentCell):
+    """Long short-term memory in place of ``torch.nn.LSTMCell``: its arguments, state_dict and numbers.
+
+    The state is a pair (hidden, cell). ``backend`` as in :func:`seq2seq_fast.lstm_cell`.
+    """
+
+    kind = "lstm"
+    gates = 4
+
+    def zero_state(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        zeros = super().zero_state(input)
+        return zeros, zeros
+
+    def step(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return lstm_cell(input, state, *_parameters(self), backend=self.backend)
+
+
+CELLS = ("rnn", "gru", "lstm")
+
+
+def make_cell(kind: str, input_size: int, hidden_size: int, *, reset_after: bool = True) -> RecurrentCell:
+    """The cell named "rnn", "gru" or "lstm"."""
+    check_choice("cell", kind, CELLS)
+    if kind == "gru":
+        return GRUCell(input_size, hidden_size, reset_after=reset_after)
+    return RNNCell(input_size, hidden_size) if kind == "rnn" else LSTMCell(input_size, hidden_size)
+
+
+def map_state(function: Any, state: Any) -> Any:
+    """The function applied to a state, or to both halves of an LSTM's."""
+    return tuple(function(part) for part in state) if isinstance(state, tuple) else function(state)
+
+
+def hidden_of(state: Any) -> Tensor:
+    """The hidden state, without an LSTM's cell."""
+    return state[0] if isinstance(state, tuple) else state

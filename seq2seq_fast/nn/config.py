@@ -1,0 +1,131 @@
+"""The model's configuration: plain JSON types, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from seq2seq_fast.nn.attention_decoder import ATTENTIONS, POSITIONS
+from seq2seq_fast.nn.cells import CELLS
+from seq2seq_fast.nn.readout import READOUTS
+
+_AT_LEAST_ONE = (
+    "source_vocabulary_size", "target_vocabulary_size", "source_size", "target_size", "encoder_hidden_size",
+    "decoder_hidden_size", "attention_size", "readout_size", "encoder_layers", "decoder_layers",
+)  # fmt: skip
+_PROBABILITIES = ("dropout", "embedding_dropout", "recurrent_dropout")
+_CHOICES = {
+    "cell": CELLS,
+    "attention": (*ATTENTIONS, None),
+    "attention_position": POSITIONS,
+    "readout": READOUTS,
+}
+_OPTIONAL = ("source_vocabulary_size", "attention_size", "readout_size")
+_SWITCHES = (
+    "reset_after", "bidirectional", "input_feeding", "tie_embeddings", "share_embeddings", "variational", "residual",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Seq2SeqConfig:
+    """What a :class:`seq2seq_fast.nn.Seq2Seq` is made of. See :class:`Encoder` and :class:`AttentionDecoder`.
+
+    Attributes:
+        target_vocabulary_size: V.
+        source_vocabulary_size: of source tokens; None where the source is features [B, Tx, source_size].
+        source_size, target_size: the embeddings' sizes (source_size: of the features where there is no vocabulary).
+        encoder_hidden_size, decoder_hidden_size: the recurrent layers' sizes (of each direction in the encoder).
+        encoder_layers, decoder_layers: how many recurrent layers.
+        bidirectional: the encoder reads both ways.
+        cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU (False is the paper's).
+        attention: "additive", "multiplicative", "dot" or None. attention_size: A; the decoder's hidden size by default.
+        attention_position: "before" (Bahdanau) or "after" (Luong). input_feeding: with "after".
+        readout: "maxout" or "tanh". readout_size: the target embedding's size by default.
+        tie_embeddings: one matrix for the target embedding and the vocabulary projection.
+        share_embeddings: one matrix for the source and the target embedding (one vocabulary for both languages).
+        dropout: between layers and on the readout. embedding_dropout, recurrent_dropout: as they say.
+        variational: one dropout mask for all positions.
+        residual: every layer above the first adds its input to its output.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it must be; the message names it, what was given and what is wanted.
+    """
+
+    target_vocabulary_size: int
+    source_vocabulary_size: int | None = None
+    source_size: int = 256
+    target_size: int = 256
+    encoder_hidden_size: int = 512
+    decoder_hidden_size: int = 512
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    bidirectional: bool = True
+    cell: str = "gru"
+    reset_after: bool = True
+    attention: str | None = "additive"
+    attention_size: int | None = None
+    attention_position: str = "before"
+    input_feeding: bool = True
+    readout: str = "maxout"
+    readout_size: int | None = None
+    tie_embeddings: bool = False
+    share_embeddings: bool = False
+    dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    variational: bool = False
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            if type(value) is not int:
+                wanted = "an integer or None" if name in _OPTIONAL else "an integer"
+                raise TypeError(f"{name} must be {wanted}; got {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+        for name in _PROBABILITIES:
+            value = getattr(self, name)
+            if type(value) not in (int, float):
+                raise TypeError(f"{name} must be a number; got {value!r}")
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must be at least 0 and less than 1; got {value}")
+        for name in _SWITCHES:
+            if type(getattr(self, name)) is not bool:
+                raise TypeError(f"{name} must be True or False; got {getattr(self, name)!r}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {getattr(self, name)!r}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        encoder_output = self.encoder_hidden_size * (2 if self.bidirectional else 1)
+        if self.attention is None and self.attention_position == "after":
+            raise ValueError('attention_position="after" needs an attention; got attention=None')
+        if self.attention == "dot" and self.decoder_hidden_size != encoder_output:
+            raise ValueError(
+                'attention="dot" needs decoder_hidden_size to be the encoder\'s output size, '
+                f"{encoder_output}; got {self.decoder_hidden_size}"
+            )
+        if self.tie_embeddings and self.readout_size not in (None, self.target_size):
+            raise ValueError(
+                f"tie_embeddings needs readout_size to be target_size, {self.target_size}; got {self.readout_size}"
+            )
+        if self.share_embeddings:
+            source = (self.source_vocabulary_size, self.source_size)
+            target = (self.target_vocabulary_size, self.target_size)
+            if source != target:
+                raise ValueError(
+                    "share_embeddings needs source and target to agree in vocabulary size and embedding size; "
+                    f"got {source} and {target}"
+                )
+
+    @classmethod
+    def from_dict(cls, settings: dict) -> Seq2SeqConfig:
+        """A configuration of a dictionary (``config.json``); an unknown name is an error that names it."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ValueError(f"the configuration knows no {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
+        return cls(**settings)

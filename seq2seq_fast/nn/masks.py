@@ -1,0 +1,31 @@
+"""Which source positions may be attended or read, from lengths, a mask, or both."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.ops.checks import check_lengths, check_mask
+
+
+def attended_positions(values: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """[B, Tx] bool for values [B, Tx, ...]: True before each length and where the mask is True; None without either."""
+    batch, source = values.shape[:2]
+    if mask is not None:
+        check_mask("mask", mask, batch, source, values.device)
+    if lengths is None:
+        return mask
+    lengths = check_lengths(lengths, batch, source, values.device)
+    before = torch.arange(source, device=values.device) < lengths.unsqueeze(1)
+    return before if mask is None else before & mask
+
+
+def zero_where_masked(values: Tensor, attended: Tensor | None) -> Tensor:
+    """values [B, Tx, ...] with 0 wherever ``attended`` [B, Tx] is False, whatever lay there.
+
+    A product with a weight matrix must not see NaN from padding: the weight's gradient is a product too, and there even
+    a zero gradient times NaN would be NaN.
+    """
+    if attended is None:
+        return values
+    return values.masked_fill(~attended.reshape(*attended.shape, *(1,) * (values.dim() - 2)), 0)

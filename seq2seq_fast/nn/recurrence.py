@@ -1,0 +1,126 @@
+"""A cell run over whole sequences: every plain recurrence of the encoder and the decoder comes through here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, map_state
+from seq2seq_fast.nn.masks import zero_where_masked
+
+# sigmoid of it is exactly 1 and of its negative exactly 0 in every dtype, with any pre-activation below a thousand.
+SATURATING = 1e4
+
+
+def run_recurrence(
+    cell: RecurrentCell,
+    inputs: Tensor,
+    state: Any = None,
+    *,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    state_mask: Tensor | None = None,
+) -> tuple[Tensor, Any]:
+    """Run a cell over sequences.
+
+    Args:
+        inputs: [B, T, E], finite in padding too.
+        state: [B, H] (LSTM: a pair), zeros by default.
+        lengths: [B] int64 on the device of inputs: what lies behind them changes nothing. They are never read on the host.
+        reverse: from each sequence's last position to its first.
+        state_mask: [B, H], multiplies the hidden state that enters each step (variational dropout).
+
+    Returns:
+        Hidden states [B, T, H], zero in padding, and the state after each sequence's last step.
+    """
+    if state is None:
+        state = cell.zero_state(inputs)
+    if inputs.shape[1] == 0:
+        return inputs.new_empty(inputs.shape[0], 0, cell.hidden_size), state
+    if reverse:
+        inputs = reverse_sequences(inputs, lengths)
+    if state_mask is None and cell.reset_after:
+        outputs, final = _run_library(cell, inputs, state, lengths)
+    else:
+        outputs, final = _run_steps(cell, inputs, state, lengths, state_mask)
+    if lengths is not None:
+        outputs = zero_where_masked(outputs, _inside(outputs, lengths))
+    return (reverse_sequences(outputs, lengths) if reverse else outputs), final
+
+
+def reverse_sequences(sequences: Tensor, lengths: Tensor | None) -> Tensor:
+    """[B, T, E] with each sequence's first ``lengths`` positions in reverse order; padding stays where it is."""
+    if lengths is None:
+        return sequences.flip(1)
+    position = torch.arange(sequences.shape[1], device=sequences.device)
+    mirrored = lengths.unsqueeze(1) - 1 - position
+    index = torch.where(mirrored >= 0, mirrored, position)
+    return sequences.gather(1, index.unsqueeze(2).expand_as(sequences))
+
+
+def _inside(sequences: Tensor, lengths: Tensor) -> Tensor:
+    return torch.arange(sequences.shape[1], device=sequences.device) < lengths.unsqueeze(1)
+
+
+def _last(states: Tensor, initial: Tensor, lengths: Tensor | None) -> Tensor:
+    """states [B, T, H] at each sequence's last position; the initial state [B, H] of an empty one."""
+    if lengths is None:
+        return states[:, -1]
+    index = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, states.shape[2])
+    return torch.where((lengths > 0).unsqueeze(1), states.gather(1, index).squeeze(1), initial)
+
+
+def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+    """PyTorch's own sequence operators (cuDNN on a GPU) over the padded batch."""
+    weights = [cell.weight_ih, cell.weight_hh]
+    if cell.kind == "lstm" and lengths is not None:
+        # The library gives an LSTM's cell state after the last position only. So padding holds it there: one more input
+        # column, 1 in padding, drives the input gate to exactly 0 and the forget gate to exactly 1.
+        padding = (~_inside(inputs, lengths)).unsqueeze(2)
+        inputs = torch.cat([inputs, padding.to(inputs.dtype)], dim=2)
+        weights[0] = torch.cat([cell.weight_ih, _holding_column(cell)], dim=1)
+    if cell.bias_ih is not None and cell.bias_hh is not None:
+        weights += [cell.bias_ih, cell.bias_hh]
+    operator = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[cell.kind]
+    on_cpu = inputs.device.type == "cpu"
+    # On a CPU the library has no kernels for autocast's mixed dtypes: there it runs in the weights' dtype.
+    dtype = cell.weight_hh.dtype if on_cpu else inputs.dtype
+    enabled = torch.is_autocast_enabled(inputs.device.type) and not on_cpu
+    with torch.autocast(inputs.device.type, enabled=enabled):
+        hx = map_state(lambda part: part.to(dtype).unsqueeze(0), state)
+        outputs, *final = operator(
+            inputs.to(dtype), hx, weights, cell.bias_ih is not None, 1, 0.0, cell.training, False, True
+        )
+    hidden = _last(outputs, hidden_of(state).to(outputs.dtype), lengths)
+    return outputs, (hidden, final[1].squeeze(0)) if cell.kind == "lstm" else hidden
+
+
+def _holding_column(cell: RecurrentCell) -> Tensor:
+    column = torch.tensor([-SATURATING, SATURATING, 0.0, 0.0], dtype=cell.weight_ih.dtype)
+    return column.to(cell.weight_ih.device).repeat_interleave(cell.hidden_size).unsqueeze(1)
+
+
+def _run_steps(
+    cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tensor | None, state_mask: Tensor | None
+) -> tuple[Tensor, Any]:
+    """Step by step, for what the library's operators do not do."""
+    states = []
+    initial = state
+    for input in inputs.unbind(1):
+        state = cell.step(input, mask_hidden(state, state_mask))
+        states.append(state)
+    hidden = torch.stack([hidden_of(step) for step in states], dim=1)
+    last = _last(hidden, hidden_of(initial), lengths)
+    if cell.kind != "lstm":
+        return hidden, last
+    cells = torch.stack([step[1] for step in states], dim=1)
+    return hidden, (last, _last(cells, initial[1], lengths))
+
+
+def mask_hidden(state: Any, state_mask: Tensor | None) -> Any:
+    """The state with its hidden part (not an LSTM's cell) times the mask."""
+    if state_mask is None:
+        return state
+    return (state[0] * state_mask, state[1]) if isinstance(state, tuple) else state * state_mask

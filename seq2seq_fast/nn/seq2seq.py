@@ -1,0 +1,107 @@
+"""The model: encoder and decoder, saved and loaded as a folder of ``config.json`` and ``model.safetensors``."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seq2seq_fast.nn.attention_decoder import AttentionDecoder
+from seq2seq_fast.nn.config import Seq2SeqConfig
+from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
+from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
+from seq2seq_fast.nn.hub import HubMixin
+from seq2seq_fast.nn.initialization import initialize
+
+
+class Seq2Seq(nn.Module, HubMixin):
+    """An encoder and a decoder with attention, made of a configuration.
+
+    >>> model = Seq2Seq(Seq2SeqConfig(target_vocabulary_size=8000, source_vocabulary_size=8000))
+    >>> output = model(source, source_lengths, target_input)
+    >>> loss = torch.nn.functional.cross_entropy(model.logits(output.readout).flatten(0, 1), target_output.flatten())
+    >>> model.save_pretrained("folder")
+    >>> model = Seq2Seq.from_pretrained("folder")
+
+    Decoding goes by states, see :class:`DecoderState`::
+
+        state = model.start(model.encode(source, source_lengths))
+        logits, state, weights = model.step(tokens, state)
+    """
+
+    config: Seq2SeqConfig
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        if isinstance(config, dict):
+            config = Seq2SeqConfig.from_dict(config)
+        self.config = config
+        shared = {
+            "cell": config.cell,
+            "reset_after": config.reset_after,
+            "dropout": config.dropout,
+            "embedding_dropout": config.embedding_dropout,
+            "recurrent_dropout": config.recurrent_dropout,
+            "variational": config.variational,
+            "residual": config.residual,
+        }
+        self.encoder = Encoder(
+            config.source_size,
+            config.encoder_hidden_size,
+            vocabulary_size=config.source_vocabulary_size,
+            layers=config.encoder_layers,
+            bidirectional=config.bidirectional,
+            **shared,
+        )
+        self.decoder = AttentionDecoder(
+            config.target_vocabulary_size,
+            config.target_size,
+            config.decoder_hidden_size,
+            self.encoder.output_size,
+            self.encoder.summary_size,
+            attention=config.attention,
+            attention_size=config.attention_size,
+            attention_position=config.attention_position,
+            input_feeding=config.input_feeding,
+            layers=config.decoder_layers,
+            readout=config.readout,
+            readout_size=config.readout_size,
+            tie_embeddings=config.tie_embeddings,
+            **shared,
+        )
+        if config.share_embeddings and self.encoder.embedding is not None:
+            self.encoder.embedding.weight = self.decoder.embedding.weight
+        initialize(self)
+
+    def encode(self, source: Tensor, source_lengths: Tensor | None = None) -> EncoderOutput:
+        """source: tokens [B, Tx] or features [B, Tx, F]; source_lengths [B]. See :class:`Encoder`."""
+        return self.encoder(source, source_lengths)
+
+    def start(self, encoded: EncoderOutput, *, project_values: bool = False) -> DecoderState:
+        """The decoder's state before the first position; see :meth:`AttentionDecoder.initial_state`."""
+        return self.decoder.initial_state(encoded, project_values=project_values)
+
+    def forward(
+        self,
+        source: Tensor,
+        source_lengths: Tensor | None,
+        target_input: Tensor,
+        *,
+        need_weights: bool = True,
+    ) -> DecoderOutput:
+        """Encode sources and decode given targets (teacher forcing).
+
+        Args:
+            source: tokens [B, Tx] or features [B, Tx, F]. source_lengths: [B] or None.
+            target_input: [B, Ty], the previous word of each position (begin of sentence first).
+
+        Returns:
+            readout [B, Ty, R] (``model.logits(readout)`` is [B, Ty, V]), attention weights, the last state.
+        """
+        return self.decoder(target_input, self.start(self.encode(source, source_lengths)), need_weights=need_weights)
+
+    def step(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderStep:
+        """One position; see :meth:`AttentionDecoder.step`."""
+        return self.decoder.step(tokens, state, need_weights=need_weights)
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """readout [..., R] -> logits [..., V]."""
+        return self.decoder.logits(readout)
