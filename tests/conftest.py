@@ -1,0 +1,32 @@
+"""Settings of the whole suite: deterministic, and uninitialised memory that nobody may read is NaN."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "fast",
+    deadline=None,
+    derandomize=True,
+    max_examples=20,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("fast")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def poisoned():
+    """torch.empty gives NaN (integers: their largest value), so that reading what was never written shows."""
+    settings_of = torch.utils.deterministic
+    deterministic, fill = torch.are_deterministic_algorithms_enabled(), settings_of.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    settings_of.fill_uninitialized_memory = True
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+    settings_of.fill_uninitialized_memory = fill
