@@ -1,0 +1,71 @@
+"""Greedy search: at each position the most probable piece."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
+
+
+@torch.inference_mode()
+def greedy_search(
+    model: Any,
+    source: Tensor,
+    lengths: Tensor,
+    *,
+    bos_id: int,
+    eos_id: int,
+    limits: SearchLimits | None = None,
+    need_weights: bool = False,
+) -> list[Hypothesis]:
+    """Translate a batch, position by position; sentences that have ended leave it.
+
+    Args:
+        model: a `seq2seq_fast.nn.Seq2Seq` in evaluation mode.
+        source: int64 [B, Tx], padded. lengths: int64 [B].
+        bos_id, eos_id: begin and end piece of the target vocabulary.
+        limits: the longest outputs.
+        need_weights: whether the hypotheses carry their attention.
+
+    Returns:
+        B hypotheses; the score is the log probability.
+    """
+    most = (limits or SearchLimits()).most(lengths)
+    batch, longest = source.shape[0], int(most.max()) if len(most) else 0
+    state = start(model, source, lengths)
+    tokens = source.new_full((batch,), bos_id)
+    outputs = source.new_zeros(batch, longest)
+    output_lengths = source.new_zeros(batch)
+    log_probabilities = torch.zeros(batch, device=source.device)
+    attention = torch.zeros(batch, longest, source.shape[1], device=source.device) if need_weights else None
+    rows = torch.arange(batch, device=source.device)
+    active = torch.ones(batch, dtype=torch.bool, device=source.device)
+    for position in range(longest):
+        logits, state, weights = model.step(tokens, state, need_weights=need_weights)
+        best, tokens = torch.log_softmax(logits.float(), dim=-1).max(dim=-1)
+        log_probabilities[rows] += best * active
+        if attention is not None and weights is not None:
+            attention[rows, position] = weights.float()
+        active &= tokens != eos_id
+        outputs[rows, position] = tokens
+        output_lengths[rows] += active
+        active &= most[rows] > position + 1
+        count = int(active.sum())
+        if count == 0:
+            break
+        if drop_worth_it(count, len(rows)):
+            state, tokens, rows, active = state.select(active), tokens[active], rows[active], active[active]
+    return [
+        Hypothesis(
+            outputs[b, :size].tolist(),
+            log_probability,
+            log_probability,
+            None if attention is None else attention[b, :size, : int(lengths[b])],
+        )
+        for b, (size, log_probability) in enumerate(
+            zip(output_lengths.tolist(), log_probabilities.tolist(), strict=True)
+        )
+    ]
