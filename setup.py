@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from build_support.command import BuildCompiled  # noqa: E402
 
 TRAIN = [
     "lightning>=2.5",
@@ -34,7 +38,10 @@ setup(
     author="The seq2seq_fast authors",
     python_requires=">=3.10",
     packages=find_packages(include=["seq2seq_fast", "seq2seq_fast.*"]),
-    package_data={"seq2seq_fast": ["py.typed", "*.so"]},
+    package_data={"seq2seq_fast": ["py.typed"]},
+    # Names no sources: BuildCompiled knows what there is to build, and pip learns that wheels are of a platform.
+    ext_modules=[Extension("seq2seq_fast._compiled", sources=[])],
+    cmdclass={"build_ext": BuildCompiled},
     install_requires=["torch>=2.11", "triton>=3.6; platform_system == 'Linux'", "numpy"],
     extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
     entry_points={"console_scripts": ["seq2seq-fast = seq2seq_fast.cli:main"]},

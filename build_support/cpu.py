@@ -1,0 +1,75 @@
+"""The CPU engine, ``csrc/cpu``: one shared object an instruction set, of which seq2seq_fast/ops/cpu.py loads one.
+
+``NAME_kernel.cpp`` are compiled once an instruction set; they see pointers and sizes, at::vec and at::parallel_for. The
+other ``.cpp`` files see tensors and register the operators; they are compiled once, for any processor, and linked into
+every shared object.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from build_support.toolchain import ROOT, NinjaFile, Toolchain, Unavailable
+
+SOURCES = ROOT / "csrc" / "cpu"
+
+CAPABILITIES: dict[str, list[str]] = {
+    "DEFAULT": [],
+    "AVX2": ["-mavx2", "-mfma", "-mf16c"],
+    "AVX512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
+}
+
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g1"]
+
+
+def wanted() -> list[str]:
+    """The instruction sets that SEQ2SEQ_FAST_BUILD_CPU names, such as "AVX2" or "AVX2,DEFAULT", "0" for none; else all."""
+    asked = os.environ.get("SEQ2SEQ_FAST_BUILD_CPU")
+    if asked is None:
+        return list(CAPABILITIES) if platform.machine() in ("x86_64", "AMD64") else ["DEFAULT"]
+    if asked in ("0", ""):
+        raise Unavailable("SEQ2SEQ_FAST_BUILD_CPU=0 asked for no CPU engine")
+    names = asked.upper().split(",")
+    unknown = [name for name in names if name not in CAPABILITIES]
+    if unknown:
+        raise SystemExit(f"SEQ2SEQ_FAST_BUILD_CPU={asked}: {unknown[0]} is none of {', '.join(CAPABILITIES)}")
+    return names
+
+
+def library_name(capability: str) -> str:
+    return f"_cpu_{capability.lower()}.so"
+
+
+def build(
+    toolchain: Toolchain, capabilities: list[str], to: Path, directory: Path, sanitize: bool = False
+) -> list[Path]:
+    """Build the shared objects of the instruction sets into ``to``, with intermediate files in ``directory``."""
+    ninja = NinjaFile(directory, toolchain)
+    common = [
+        "-std=c++20", "-fPIC", "-fopenmp", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
+        "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG",
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(toolchain.cxx11_abi)}", f"-isystem {toolchain.torch / 'include'}",
+        *(SANITIZE if sanitize else []),
+    ]  # fmt: skip
+    arithmetic = ["-O1" if sanitize else "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    sources = sorted(SOURCES.glob("*.cpp"))
+    kernels = [source for source in sources if source.stem.endswith("_kernel")]
+    shared = [
+        ninja.compile(source, f"{source.stem}.o", [*common, "-O1" if sanitize else "-O2"])
+        for source in sources
+        if source not in kernels
+    ]
+    libraries = []
+    for capability in capabilities:
+        flags = [f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}", *CAPABILITIES[capability]]
+        objects = [
+            ninja.compile(source, f"{capability.lower()}/{source.stem}.o", [*common, *arithmetic, *flags])
+            for source in kernels
+        ]
+        # OpenMP's functions are left to be found in torch's own runtime: a second one would be a second pool.
+        link = [f"-L{toolchain.torch / 'lib'}", "-ltorch_cpu", "-lc10", *(SANITIZE if sanitize else [])]
+        libraries.append(ninja.link([*shared, *objects], to / library_name(capability), link))
+    ninja.run()
+    return libraries

@@ -1,0 +1,107 @@
+"""The compiler, ninja, and the torch to build against; builds as ninja files, so that nothing is compiled twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Unavailable(Exception):
+    """Why something cannot be built here, in one line."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Attributes: compiler and ninja, the commands; torch, the directory of the installed package; torch_version."""
+
+    compiler: str
+    ninja: str
+    torch: Path
+    torch_version: str
+    cxx11_abi: bool
+
+    @classmethod
+    def find(cls) -> Toolchain:
+        """The compiler named by CXX, else c++, g++ or clang++. Raises Unavailable where something is missing."""
+        if not sys.platform.startswith("linux"):
+            raise Unavailable(f"the compiled parts are built on Linux only, not on {sys.platform}")
+        try:
+            import torch
+        except ImportError as error:
+            raise Unavailable(f"torch cannot be imported ({error})") from None
+        named = os.environ.get("CXX")
+        compiler = next(filter(None, map(shutil.which, [named] if named else ["c++", "g++", "clang++"])), None)
+        if compiler is None:
+            raise Unavailable(f"CXX={named} is not there" if named else "no C++ compiler was found")
+        return cls(
+            compiler, _find_ninja(), Path(torch.__file__).parent, torch.__version__, torch.compiled_with_cxx11_abi()
+        )
+
+
+def _find_ninja() -> str:
+    beside_python = Path(sys.executable).with_name("ninja")
+    if beside_python.exists():
+        return str(beside_python)
+    try:
+        import ninja
+
+        return str(Path(ninja.BIN_DIR) / "ninja")
+    except ImportError:
+        found = shutil.which("ninja")
+    if found is None:
+        raise Unavailable("ninja was not found")
+    return found
+
+
+@dataclass
+class NinjaFile:
+    """Compile and link steps, collected and then run by ninja in ``directory``."""
+
+    directory: Path
+    toolchain: Toolchain
+    _steps: list[str] = field(default_factory=list)
+    _made: set[Path] = field(default_factory=set)
+
+    def compile(self, source: Path, to: str, flags: list[str]) -> Path:
+        """``source`` to the object file ``to`` below the directory."""
+        target = self.directory / to
+        self._step("compile", target, [source], flags)
+        return target
+
+    def link(self, objects: list[Path], target: Path, flags: list[str]) -> Path:
+        """The shared object ``target``."""
+        self._step("link", target, objects, flags)
+        return target
+
+    def _step(self, rule: str, target: Path, inputs: list[Path], flags: list[str]) -> None:
+        if target not in self._made:
+            self._made.add(target)
+            self._steps.append(
+                f"build {_escape(target)}: {rule} {' '.join(map(_escape, inputs))}\n  flags = {' '.join(flags)}\n"
+            )
+
+    def run(self) -> None:
+        """Bring every target up to date. Raises SystemExit with the compiler's messages."""
+        text = (
+            f"cxx = {self.toolchain.compiler}\n"
+            "rule compile\n  command = $cxx -MMD -MF $out.d $flags -c $in -o $out\n"
+            "  depfile = $out.d\n  deps = gcc\n  description = compile $out\n"
+            "rule link\n  command = $cxx -shared $in -o $out $flags\n  description = link $out\n" + "".join(self._steps)
+        )
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "build.ninja").write_text(text)
+        jobs = os.environ.get("MAX_JOBS")
+        command = [self.toolchain.ninja, "-C", str(self.directory), *(["-j", jobs] if jobs else [])]
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise SystemExit(f"{done.stdout}\nseq2seq_fast: ninja failed in {self.directory}")
+
+
+def _escape(path: Path) -> str:
+    return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")

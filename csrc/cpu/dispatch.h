@@ -1,0 +1,60 @@
+// From the dtype of a tensor to the template argument of a kernel.
+#pragma once
+
+#include <c10/core/ScalarType.h>
+#include <c10/util/BFloat16.h>
+#include <c10/util/Exception.h>
+#include <c10/util/Half.h>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace seq2seq_fast::cpu {
+
+using c10::ScalarType;
+
+// body.operator()<T>() for one of double, float, Half, BFloat16.
+template <typename Body>
+inline void dispatch(ScalarType type, const Body& body) {
+  switch (type) {
+    case ScalarType::Double:
+      return body.template operator()<double>();
+    case ScalarType::Float:
+      return body.template operator()<float>();
+    case ScalarType::Half:
+      return body.template operator()<c10::Half>();
+    case ScalarType::BFloat16:
+      return body.template operator()<c10::BFloat16>();
+    default:
+      TORCH_CHECK(false, "expected float64, float32, float16 or bfloat16, got ", c10::toString(type));
+  }
+}
+
+// body.operator()<G, T>() for gates of type G and a state of type T, which is G or what G accumulates in.
+template <typename Body>
+inline void dispatch_gates(ScalarType gates, ScalarType state, const Body& body) {
+  dispatch(gates, [&]<typename G>() {
+    if (state == gates) {
+      return body.template operator()<G, G>();
+    }
+    if constexpr (sizeof(G) == 2) {
+      if (state == ScalarType::Float) {
+        return body.template operator()<G, float>();
+      }
+    }
+    TORCH_CHECK(false, "gates of ", c10::toString(gates), " do not go with a state of ", c10::toString(state));
+  });
+}
+
+// Rows of a matrix, `stride` elements apart, each of them dense. Its dtype travels beside it.
+struct Rows {
+  void* data = nullptr;
+  int64_t stride = 0;
+
+  template <typename T>
+  T* at(int64_t row) const {
+    return data == nullptr ? nullptr : static_cast<T*>(data) + row * stride;
+  }
+};
+
+}  // namespace seq2seq_fast::cpu

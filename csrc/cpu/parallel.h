@@ -1,0 +1,30 @@
+// Threads: ATen's pool, with a grain in arithmetic rather than in rows.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+namespace seq2seq_fast::cpu {
+
+// Below this many units (a unit: a few flops and a transcendental function) a thread costs more than it does.
+inline constexpr int64_t kUnitsPerThread = 8192;
+
+// body(begin, end) over [0, count) on several threads, each with at least kUnitsPerThread units. What body throws
+// reaches the caller.
+template <typename Body>
+inline void parallel_over(int64_t count, int64_t units_each, const Body& body) {
+  at::parallel_for(0, count, std::max<int64_t>(1, kUnitsPerThread / std::max<int64_t>(1, units_each)), body);
+}
+
+// body(row) for each row.
+template <typename Body>
+inline void parallel_rows(int64_t count, int64_t units_each, const Body& body) {
+  parallel_over(count, units_each, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      body(row);
+    }
+  });
+}
+
+}  // namespace seq2seq_fast::cpu

@@ -1,0 +1,87 @@
+"""Loads the CPU engine (``csrc/cpu``): of the shared objects that setup.py built, the one for this processor.
+
+Environment, read at import:
+    SEQ2SEQ_FAST_CPU_CAPABILITY: the instruction set to use, "AVX512", "AVX2" or "DEFAULT", where the processor has it;
+        by default the widest that the processor has and that was built (torch's own ATEN_CPU_CAPABILITY lowers it too).
+    SEQ2SEQ_FAST_CPU_LIBRARY: a shared object built elsewhere to load instead, such as one with sanitizers.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from pathlib import Path
+
+import torch
+
+from seq2seq_fast.ops.backends import ALL_DTYPES, BackendStatus
+from seq2seq_fast.ops.schemas import declare
+
+# Narrowest first: a processor that has one has those before it.
+CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
+
+
+class _Unusable(Exception):
+    """Why there is no CPU engine, in one line."""
+
+
+def library_path(capability: str) -> Path:
+    """Where setup.py puts the shared object of an instruction set."""
+    return Path(__file__).parent.parent / f"_cpu_{capability.lower()}.so"
+
+
+def _check_torch(built_for: str) -> None:
+    # torch's C++ interface holds within a minor version; what follows (+cpu, +cu130) only names the build.
+    if built_for.split("+")[0] != torch.__version__.split("+")[0]:
+        raise _Unusable(f"built for torch {built_for}, this is {torch.__version__}: install seq2seq_fast again")
+
+
+def _choose(built: tuple[str, ...], reason: str, asked: str | None) -> str:
+    """The capability to load. ``built`` and ``reason`` are what setup.py recorded, ``asked`` is the environment's."""
+    if not built:
+        raise _Unusable(f"not built: {reason}")
+    detected = torch.backends.cpu.get_cpu_capability()
+    here = CAPABILITIES[: 1 + (CAPABILITIES.index(detected) if detected in CAPABILITIES else 0)]
+    if asked is not None:
+        if asked not in CAPABILITIES:
+            raise _Unusable(f"SEQ2SEQ_FAST_CPU_CAPABILITY={asked} is none of {', '.join(CAPABILITIES)}")
+        if asked not in here or asked not in built:
+            lacking = "this processor" if asked not in here else "the build"
+            raise _Unusable(f"SEQ2SEQ_FAST_CPU_CAPABILITY={asked}, but {lacking} has only {', '.join(here)}")
+        return asked
+    candidates = [capability for capability in here if capability in built]
+    if not candidates:
+        raise _Unusable(f"built for {', '.join(built)}, this processor has {', '.join(here)}")
+    return candidates[-1]
+
+
+def _load_library() -> str:
+    """Load the engine; gives what to say of it. Raises _Unusable."""
+    named = os.environ.get("SEQ2SEQ_FAST_CPU_LIBRARY")
+    if named:
+        path, what = Path(named), named
+    else:
+        try:
+            info = importlib.import_module("seq2seq_fast._build_info")
+        except ImportError:
+            raise _Unusable("not built: setup.py has not run here") from None
+        what = _choose(info.CPU_CAPABILITIES, info.CPU_REASON, os.environ.get("SEQ2SEQ_FAST_CPU_CAPABILITY"))
+        _check_torch(info.TORCH_VERSION)
+        path = library_path(what)
+    try:
+        torch.ops.load_library(path)
+    except OSError as error:
+        raise _Unusable(f"{path.name} cannot be loaded: {' '.join(str(error).split())}") from None
+    return what
+
+
+@functools.cache
+def load() -> BackendStatus:
+    """Declare the raw operators and load their implementation, once; where that fails the status says why."""
+    declare("cpu")
+    try:
+        return BackendStatus(True, True, ("cpu",), ALL_DTYPES, _load_library())
+    except _Unusable as error:
+        built = not str(error).startswith("not built")
+        return BackendStatus(built, False, ("cpu",), ALL_DTYPES, str(error))
