@@ -16,7 +16,7 @@ from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import autocast_to, cast
-from seq2seq_fast.ops.checks import check_alike, check_lengths, check_tensor
+from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
 from seq2seq_fast.reference.additive_attention import masked_softmax
 from seq2seq_fast.reference.precision import accumulation_dtype
 
@@ -43,7 +43,7 @@ class Attention(nn.Module):
             context_weight: as in :func:`seq2seq_fast.attention_memory`; additive attention only.
         """
         check_tensor("values", values, "[B, Tx, D]", None, None, None)
-        attended = attended_positions(values, lengths, mask)
+        lengths, attended = attended_positions(values, lengths, mask)
         values = zero_where_masked(values, attended)
         if keys is None:
             keys = values
@@ -66,8 +66,6 @@ class Attention(nn.Module):
             raise ValueError(f"context_weight serves AdditiveAttention; {type(self).__name__} has no use for it")
         keys, values = cast(autocast_to(keys.device.type), keys, values)  # type: ignore[assignment]
         check_alike("keys", keys, values=values)
-        if lengths is not None:
-            lengths = check_lengths(lengths, *keys.shape[:2], keys.device)
         return AttentionMemory(keys, values, lengths=lengths, mask=mask, attended=attended)
 
     def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
@@ -111,8 +109,8 @@ class Attention(nn.Module):
 class AdditiveAttention(Attention):
     """``weights_ij = softmax_j(v^T tanh(W q_i + b + U k_j + b'))`` (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473).
 
-    A bias after ``v`` would shift all scores alike and fall out of the softmax, so there is none; a factor on the scores
-    belongs into ``v``. Other libraries' layers are this one with their weights under these names, for instance
+    A bias after ``v`` would shift all scores alike and fall out of the softmax, so there is none; a factor on the
+    scores belongs into ``v``. Other libraries' layers are this one with their weights under these names, for instance
     JoeyNMT's ``BahdanauAttention``::
 
         layer = AdditiveAttention(query_size, key_size, hidden_size, key_bias=False)
@@ -127,8 +125,8 @@ class AdditiveAttention(Attention):
         project: False leaves out both projections (Keras): queries and keys come with size A.
         backend: as in :func:`seq2seq_fast.attend`.
 
-    Parameters: ``query_projection.weight`` [A, Q] and ``.bias`` [A], ``key_projection.weight`` [A, K] and ``.bias`` [A],
-    ``v`` [A].
+    Parameters: ``query_projection.weight`` [A, Q] and ``.bias`` [A], ``key_projection.weight`` [A, K] and ``.bias``
+    [A], ``v`` [A].
     """
 
     def __init__(
@@ -254,3 +252,25 @@ class MultiplicativeAttention(DotProductAttention):
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
         return super().prepare(F.linear(keys, self.weight), values, lengths, mask, attended, context_weight)
+
+
+ATTENTIONS = ("additive", "multiplicative", "dot")
+
+
+def make_attention(
+    kind: str | None, query_size: int, value_size: int, attention_size: int | None = None
+) -> Attention | None:
+    """The attention layer named "additive", "multiplicative" or "dot"; None for None."""
+    if kind is None:
+        return None
+    check_choice("attention", kind, ATTENTIONS)
+    if kind == "additive":
+        return AdditiveAttention(query_size, value_size, query_size if attention_size is None else attention_size)
+    if kind == "multiplicative":
+        return MultiplicativeAttention(query_size, value_size)
+    if query_size != value_size:
+        raise ValueError(
+            "attention=\"dot\" needs the decoder's hidden size to be the encoder's output size; "
+            f"got {query_size} and {value_size}"
+        )
+    return DotProductAttention()

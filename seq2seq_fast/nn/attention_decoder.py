@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention, Attention, DotProductAttention, MultiplicativeAttention
-from seq2seq_fast.nn.cells import hidden_of, make_cell, map_state
-from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
+from seq2seq_fast.nn.attention import AdditiveAttention, make_attention
+from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, make_cell, map_state
+from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask
 from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.readout import Readout
@@ -20,7 +20,6 @@ from seq2seq_fast.ops.attention_decoder import attention_decoder
 from seq2seq_fast.ops.attention_decoder_step import attention_decoder_step
 from seq2seq_fast.ops.checks import check_choice, check_tensor
 
-ATTENTIONS = ("additive", "multiplicative", "dot")
 POSITIONS = ("before", "after")
 
 
@@ -32,8 +31,8 @@ class AttentionDecoder(nn.Module):
     and the readout sees ``[s_i, c_i, y_{i-1}]`` of the top layer. With additive attention the first layer is one call
     of :func:`seq2seq_fast.attention_decoder` for a whole sequence.
 
-    Attention "after" the layers (Luong, Pham, Manning 2015, arXiv 1508.04025): the top state s_i is the query, the readout
-    sees ``[s_i, c_i]``, and with ``input_feeding`` it goes into the next position's input.
+    Attention "after" the layers (Luong, Pham, Manning 2015, arXiv 1508.04025): the top state s_i is the query, the
+    readout sees ``[s_i, c_i]``, and with ``input_feeding`` it goes into the next position's input.
 
     Without attention (``attention=None``; Cho et al. 2014, arXiv 1406.1078) c is the encoder's final state at every
     position, and all else is as in "before".
@@ -120,8 +119,8 @@ class AttentionDecoder(nn.Module):
         In training mode this draws the dropout masks that hold for all positions.
 
         Args:
-            project_values: keep the values times the first layer's gate weights, so that a step no longer multiplies the
-                context ("before" with additive attention). Pays where sources are short and many steps follow.
+            project_values: keep the values times the first layer's gate weights, so that a step no longer multiplies
+                the context ("before" with additive attention). Pays where sources are short and many steps follow.
         """
         layers: list[Any] = []
         for cell, bridge in zip(self.cells, self.bridges, strict=True):
@@ -131,11 +130,13 @@ class AttentionDecoder(nn.Module):
         if self.attention is None:
             context = hidden_of(encoded.final_states[-1])
         else:
-            weight = self._context_weight() if project_values and self._fusible() else None
+            weight = None
+            if project_values and self._fusible():
+                weight = self.cells[0].weight_ih[:, self.embedding.embedding_dim :]
             memory = self.attention.memory(encoded.outputs, lengths=encoded.lengths, context_weight=weight)
         if self.input_feeding:
             feed = self.output.weight.new_zeros(encoded.summary.shape[0], self.readout_size)
-        return DecoderState(tuple(layers), memory, context, feed, self._draw_masks(encoded.summary.shape[0]))
+        return DecoderState(tuple(layers), memory, context, feed, self._masks(encoded.summary.shape[0]))
 
     def forward(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderOutput:
         """All positions of given tokens (teacher forcing).
@@ -149,19 +150,19 @@ class AttentionDecoder(nn.Module):
         if state.beams is not None:
             raise ValueError(f"whole sequences need a state without beams; this one has {state.beams}")
         embedded = self._drop(self.embedding(tokens), "embedding", self.embedding_dropout, state)
-        if tokens.shape[1] > 0 and self._is_plain():
+        if not self._is_sequential():
             return self._run_sequence(embedded, state, need_weights)
-        readouts, weights = [], []
+        readouts: list[Any] = []
+        weights: list[Any] = []
         for position in embedded.unbind(1):
             readout, state, attention = self._advance(position, state, need_weights)
             readouts.append(readout)
             weights.append(attention)
-        if not readouts:
-            sources = None if state.memory is None or not need_weights else state.memory.keys
-            empty = None if sources is None else sources.new_empty(*tokens.shape, sources.shape[1])
-            return DecoderOutput(embedded.new_empty(*tokens.shape, self.readout_size), empty, state)
-        stacked = torch.stack(weights, dim=1) if weights[0] is not None else None
-        return DecoderOutput(torch.stack(readouts, dim=1), stacked, state)
+        stacked = _stack(readouts, embedded.new_empty(*tokens.shape, self.readout_size))
+        if not need_weights:
+            return DecoderOutput(stacked, None, state)
+        width = state.source().source_length
+        return DecoderOutput(stacked, _stack(weights, embedded.new_empty(*tokens.shape, width)), state)
 
     def step(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderStep:
         """One position: tokens [B], or [B, K] for a state with K beams -> logits, the next state, attention weights."""
@@ -179,39 +180,33 @@ class AttentionDecoder(nn.Module):
         """Whether the first layer is the ``attention_decoder`` operator."""
         return self.attends_before and isinstance(self.attention, AdditiveAttention)
 
-    def _is_plain(self) -> bool:
-        """Whether no position's input waits for an earlier position's output, except in ways one operator serves."""
+    def _is_sequential(self) -> bool:
+        """Whether a position's input waits for the position before in a way that no operator serves."""
         if self.attends_before:
-            return self.attention is None or self._fusible()
-        return not self.input_feeding
-
-    def _context_weight(self) -> Tensor:
-        return self.cells[0].weight_ih[:, self.embedding.embedding_dim :]
+            return self.attention is not None and not self._fusible()
+        return self.input_feeding
 
     def _run_sequence(self, embedded: Tensor, state: DecoderState, need_weights: bool) -> DecoderOutput:
         """All positions at once: embedded [B, Ty, E]."""
-        layers, weights, context = [], None, None
-        hidden = embedded
+        layers: list[Any] = []
+        hidden, context, weights = embedded, None, None
         for index, cell in enumerate(self.cells):
             state_mask = state.masks.get(f"recurrent.{index}")
             if index == 0 and self._fusible():
-                memory = state.memory
+                memory = state.source()
                 hidden, context, weights, final = attention_decoder(
                     embedded, state.layers[0], memory.keys, memory.values, lengths=memory.lengths, mask=memory.mask,
                     state_mask=state_mask, need_weights=need_weights, **self._first_layer(),
                 )  # fmt: skip
             else:
-                inputs = hidden
-                if index > 0:
-                    inputs = self._drop(hidden, f"input.{index}", self.dropout, state)
-                elif self.attention is None:
-                    context = state.context.unsqueeze(1).expand(-1, embedded.shape[1], -1)
-                    inputs = torch.cat([embedded, context], dim=2)
+                if index == 0 and self.attends_before:
+                    context, _ = self._attend(embedded, state, False)
+                inputs = self._layer_input(index, hidden, context, state)
                 outputs, final = run_recurrence(cell, inputs, state.layers[index], state_mask=state_mask)
                 hidden = outputs + inputs if self.residual and index > 0 else outputs
             layers.append(final)
         if not self.attends_before:
-            context, weights = self.attention(hidden, memory=state.memory, need_weights=need_weights)
+            context, weights = self._attend(hidden, state, need_weights)
         readout = self._read(hidden, context, embedded, state)
         return DecoderOutput(readout, weights, replace(state, layers=tuple(layers)))
 
@@ -219,118 +214,90 @@ class AttentionDecoder(nn.Module):
         self, embedded: Tensor, state: DecoderState, need_weights: bool
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One position: embedded [B, E] or [B, K, E] -> readout, the next state, attention weights."""
-        layers = list(state.layers)
-        weights = None
-        hidden = context = embedded
+        layers: list[Any] = []
+        hidden, context, weights = embedded, None, None
         for index, cell in enumerate(self.cells):
             previous = state.layers[index]
-            state_mask = _per_beam(state.masks.get(f"recurrent.{index}"), embedded)
+            state_mask = state.masks.get(f"recurrent.{index}")
+            if state_mask is not None:
+                state_mask = per_beam(state_mask, embedded).expand_as(hidden_of(previous))
             if index == 0 and self._fusible():
-                # The operator wants a mask of the state's very shape.
-                if state_mask is not None:
-                    state_mask = state_mask.expand_as(hidden_of(previous))
-                layers[0], context, weights = attention_decoder_step(
-                    embedded, previous, state.memory, state_mask=state_mask, need_weights=need_weights,
+                new, context, weights = attention_decoder_step(
+                    embedded, previous, state.source(), state_mask=state_mask, need_weights=need_weights,
                     **self._first_layer(),
                 )  # fmt: skip
-                hidden = hidden_of(layers[0])
-                continue
-            inputs = hidden
-            previous = mask_hidden(previous, state_mask)
-            if index > 0:
-                inputs = self._drop(hidden, f"input.{index}", self.dropout, state)
-            elif self.attends_before:
-                if self.attention is None:
-                    context = _per_beam(state.context, embedded).expand(*embedded.shape[:-1], -1)
-                else:
-                    context, weights = self.attention(
-                        hidden_of(previous), memory=state.memory, need_weights=need_weights
-                    )
-                inputs = torch.cat([embedded, context], dim=-1)
-            elif state.feed is not None:
-                inputs = torch.cat([embedded, state.feed], dim=-1)
-            layers[index] = _step_beams(cell, inputs, previous)
-            hidden = hidden_of(layers[index])
-            hidden = hidden + inputs if self.residual and index > 0 else hidden
+                hidden = hidden_of(new)
+            else:
+                previous = mask_hidden(previous, state_mask)
+                if index == 0 and self.attends_before:
+                    context, weights = self._attend(hidden_of(previous), state, need_weights)
+                inputs = self._layer_input(index, hidden, context, state)
+                new = _step_beams(cell, inputs, previous)
+                hidden = hidden_of(new) + inputs if self.residual and index > 0 else hidden_of(new)
+            layers.append(new)
         if not self.attends_before:
-            context, weights = self.attention(hidden, memory=state.memory, need_weights=need_weights)
+            context, weights = self._attend(hidden, state, need_weights)
         readout = self._read(hidden, context, embedded, state)
         feed = readout if self.input_feeding else None
         return readout, replace(state, layers=tuple(layers), feed=feed), weights
 
-    def _read(self, hidden: Tensor, context: Tensor, embedded: Tensor, state: DecoderState) -> Tensor:
+    def _attend(self, query: Tensor, state: DecoderState, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        """The context of each query [B, ..., H], the same for all of them in a decoder without attention."""
+        if self.attention is None:
+            return per_beam(state.fixed_context(), query).expand(*query.shape[:-1], -1), None
+        return self.attention(query, memory=state.source(), need_weights=need_weights)
+
+    def _layer_input(self, index: int, hidden: Tensor, context: Tensor | None, state: DecoderState) -> Tensor:
+        if index > 0:
+            return self._drop(hidden, f"input.{index}", self.dropout, state)
+        parts = [part for part in (hidden, context, state.feed) if part is not None]
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else hidden
+
+    def _read(self, hidden: Tensor, context: Tensor | None, embedded: Tensor, state: DecoderState) -> Tensor:
+        assert context is not None
         seen = (hidden, context, embedded) if self.attends_before else (hidden, context)
         return self._drop(self.readout(*seen), "readout", self.dropout, state)
 
     def _first_layer(self) -> dict[str, Any]:
         """The first layer's arguments of the ``attention_decoder`` operators."""
-        cell, attention = self.cells[0], self.attention
+        attention = self.attention
+        assert isinstance(attention, AdditiveAttention)
+        query, cell = attention.query_projection, self.cells[0]
         return {
-            "query_weight": attention.query_projection.weight,
-            "query_bias": attention.query_projection.bias,
-            "v": attention.v,
-            "weight_ih": cell.weight_ih,
-            "weight_hh": cell.weight_hh,
-            "bias_ih": cell.bias_ih,
-            "bias_hh": cell.bias_hh,
-            "cell": cell.kind,
-            "reset_after": cell.reset_after,
-        }
+            "query_weight": query.weight, "query_bias": query.bias, "v": attention.v,
+            "weight_ih": cell.weight_ih, "weight_hh": cell.weight_hh, "bias_ih": cell.bias_ih, "bias_hh": cell.bias_hh,
+            "cell": cell.kind, "reset_after": cell.reset_after,
+        }  # fmt: skip
 
-    def _draw_masks(self, batch: int) -> dict[str, Tensor]:
+    def _masks(self, batch: int) -> dict[str, Tensor]:
         """Dropout masks that hold for all positions, by the name under which they are looked up."""
         if not self.training:
             return {}
-        wanted: dict[str, tuple[int, float]] = {
-            f"recurrent.{index}": (self.hidden_size, self.recurrent_dropout) for index in range(len(self.cells))
-        }
+        wanted = {f"recurrent.{i}": (self.hidden_size, self.recurrent_dropout) for i in range(len(self.cells))}
         if self.variational:
+            wanted |= {f"input.{i}": (self.hidden_size, self.dropout) for i in range(1, len(self.cells))}
             wanted["embedding"] = (self.embedding.embedding_dim, self.embedding_dropout)
             wanted["readout"] = (self.readout_size, self.dropout)
-            for index in range(1, len(self.cells)):
-                wanted[f"input.{index}"] = (self.hidden_size, self.dropout)
         like = self.cells[0].weight_hh
-        return {
-            name: dropout_mask(like, batch, size, probability=probability)
-            for name, (size, probability) in wanted.items()
-            if probability > 0
-        }
+        return {name: dropout_mask(like, batch, size, probability=p) for name, (size, p) in wanted.items() if p > 0}
 
     def _drop(self, units: Tensor, name: str, probability: float, state: DecoderState) -> Tensor:
         """Dropout on [B, E] or [B, T or K, E], with the state's mask of that name if it has one."""
         if not self.training or probability == 0:
             return units
-        mask = _per_beam(state.masks.get(name), units)
-        return F.dropout(units, probability) if mask is None else units * mask
+        if name in state.masks:
+            return units * per_beam(state.masks[name], units)
+        return F.dropout(units, probability)
 
 
-def make_attention(
-    kind: str | None, query_size: int, value_size: int, attention_size: int | None = None
-) -> Attention | None:
-    """The attention layer named "additive", "multiplicative" or "dot"; None for None."""
-    if kind is None:
-        return None
-    check_choice("attention", kind, ATTENTIONS)
-    if kind == "additive":
-        return AdditiveAttention(query_size, value_size, attention_size or query_size)
-    if kind == "multiplicative":
-        return MultiplicativeAttention(query_size, value_size)
-    if query_size != value_size:
-        raise ValueError(
-            "attention=\"dot\" needs the decoder's hidden_size to be the encoder's output size; "
-            f"got {query_size} and {value_size}"
-        )
-    return DotProductAttention()
+def _stack(rows: list[Tensor], empty: Tensor) -> Tensor:
+    """Each position's [B, X] as [B, Ty, X]; ``empty`` where there is no position."""
+    return torch.stack(rows, dim=1) if rows else empty
 
 
-def _per_beam(rows: Tensor | None, like: Tensor) -> Tensor | None:
-    """[B, X] with an axis for beams or positions where ``like`` has one."""
-    return rows.unsqueeze(1) if rows is not None and like.dim() == 3 else rows
-
-
-def _step_beams(cell: Any, inputs: Tensor, state: Any) -> Any:
+def _step_beams(cell: RecurrentCell, inputs: Tensor, state: Any) -> Any:
     """A cell's step on [B, E] or [B, K, E]."""
     if inputs.dim() == 2:
-        return cell(inputs, state)
-    flat = cell(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
+        return cell.step(inputs, state)
+    flat = cell.step(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
     return map_state(lambda part: part.unflatten(0, inputs.shape[:2]), flat)

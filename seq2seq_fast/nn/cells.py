@@ -47,7 +47,7 @@ class RecurrentCell(nn.Module):
         return True
 
     def reset_parameters(self) -> None:
-        """Uniform within ``1 / sqrt(hidden_size)``, drawn in ``torch.nn``'s order: the same seed gives the same cell."""
+        """Uniform within ``1 / sqrt(hidden_size)`` in ``torch.nn``'s order: the same seed gives the same cell."""
         bound = self.hidden_size**-0.5 if self.hidden_size > 0 else 0.0
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -98,8 +98,8 @@ class GRUCell(RecurrentCell):
     """A gated recurrent unit in place of ``torch.nn.GRUCell``: its arguments, state_dict and numbers.
 
     Args:
-        reset_after: False for the form of Bahdanau et al. (arXiv 1409.0473, A.1.1) and Cho et al. (arXiv 1406.1078), whose
-            reset gate works before the product; see :func:`seq2seq_fast.gru_cell`.
+        reset_after: False for the form of Bahdanau et al. (arXiv 1409.0473, A.1.1) and Cho et al. (arXiv 1406.1078),
+            whose reset gate works before the product; see :func:`seq2seq_fast.gru_cell`.
         backend: as in :func:`seq2seq_fast.gru_cell`.
     """
 

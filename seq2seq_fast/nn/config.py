@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from seq2seq_fast.nn.attention_decoder import ATTENTIONS, POSITIONS
+from seq2seq_fast.nn.attention import ATTENTIONS
+from seq2seq_fast.nn.attention_decoder import POSITIONS
 from seq2seq_fast.nn.cells import CELLS
 from seq2seq_fast.nn.readout import READOUTS
 
@@ -47,7 +48,8 @@ class Seq2SeqConfig:
         residual: every layer above the first adds its input to its output.
 
     Raises:
-        TypeError, ValueError: an argument is not what it must be; the message names it, what was given and what is wanted.
+        TypeError, ValueError: an argument is not what it must be; the message names it, what was given and what is
+            wanted.
     """
 
     target_vocabulary_size: int

@@ -43,6 +43,18 @@ class DecoderState:
         hidden = hidden_of(self.layers[0])
         return hidden.shape[1] if hidden.dim() == 3 else None
 
+    def source(self) -> AttentionMemory:
+        """The memory of a decoder with attention."""
+        if self.memory is None:
+            raise ValueError("this state has no memory to attend to: it was made by a decoder without attention")
+        return self.memory
+
+    def fixed_context(self) -> Tensor:
+        """The context of a decoder without attention."""
+        if self.context is None:
+            raise ValueError("this state has no fixed context: it was made by a decoder with attention")
+        return self.context
+
     def select(self, index: Tensor) -> DecoderState:
         """The sources named by ``index`` ([N] int64, or [B] bool), in that order: sentences that are still decoded."""
         state = self._map(lambda part: part[index])
@@ -104,3 +116,8 @@ class DecoderStep(NamedTuple):
     logits: Tensor
     state: DecoderState
     weights: Tensor | None
+
+
+def per_beam(rows: Tensor, like: Tensor) -> Tensor:
+    """[B, X] with an axis for beams or positions where ``like`` has one."""
+    return rows.unsqueeze(1) if like.dim() == 3 else rows

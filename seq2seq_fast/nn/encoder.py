@@ -12,7 +12,7 @@ from seq2seq_fast.nn.cells import hidden_of, make_cell, map_state
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask, sequence_dropout
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.nn.recurrence import run_recurrence
-from seq2seq_fast.ops.checks import check_lengths, check_tensor
+from seq2seq_fast.ops.checks import check_tensor
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ class Encoder(nn.Module):
         """Encode a batch.
 
         Args:
-            source: tokens [B, Tx] of an integer dtype, or features [B, Tx, E]. What lies behind a length, NaN or a token
-                that is in no vocabulary included, changes nothing.
-            lengths: [B] integers from 0 to Tx, on any device. On the device of ``source`` they are never read by the host, so
-                a GPU is not stopped; every sequence has Tx positions without them.
+            source: tokens [B, Tx] of an integer dtype, or features [B, Tx, E]. What lies behind a length changes
+                nothing, NaN or a token that is in no vocabulary included.
+            lengths: [B] integers from 0 to Tx, on any device. On a GPU the host never reads them, so the stream is not
+                stopped. Without them every sequence has Tx positions.
 
         Raises:
             TypeError, ValueError: an argument's type, dtype, shape or (CPU) length is wrong.
@@ -115,9 +115,7 @@ class Encoder(nn.Module):
             check_tensor("source", source, "[B, Tx, E] (features)", None, None, self.input_size)
         else:
             check_tensor("source", source, "[B, Tx] (tokens)", None, None)
-        if lengths is not None:
-            lengths = check_lengths(lengths, *source.shape[:2], source.device)
-        inside = attended_positions(source, lengths, None)
+        lengths, inside = attended_positions(source, lengths, None)
         sequences = zero_where_masked(source, inside)
         if self.embedding is not None:
             sequences = self.embedding(sequences)

@@ -2,14 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+MODEL_CARD = """
+---
+{{ card_data }}
+---
+
+A recurrent sequence-to-sequence model with attention (Bahdanau, Cho, Bengio 2014, [arXiv 1409.0473](https://arxiv.org/abs/1409.0473)).
+
+```python
+from seq2seq_fast.nn import Seq2Seq
+
+model = Seq2Seq.from_pretrained("this folder or repository")
+```
+"""
+
+DOWNLOAD_OPTIONS = {
+    "revision", "cache_dir", "force_download", "local_files_only", "token", "proxies", "resume_download"
+}  # fmt: skip
+
 try:
-    from huggingface_hub import PyTorchModelHubMixin as HubMixin
+    from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
+
+    class HubMixin(PyTorchModelHubMixin):
+        """``save_pretrained``, ``from_pretrained`` and ``push_to_hub``, in safetensors only and strict about names.
+
+        ``from_pretrained(folder_or_repository, map_location="cpu", strict=True)`` returns the model in evaluation mode.
+        """
+
+        @classmethod
+        def _from_pretrained(
+            cls,
+            *,
+            model_id: str,
+            config: Any = None,
+            map_location: str = "cpu",
+            strict: bool = True,
+            **download: Any,
+        ) -> Any:
+            unknown = set(download) - DOWNLOAD_OPTIONS
+            if unknown:
+                raise TypeError(f"from_pretrained knows no {', '.join(sorted(unknown))}")
+            if config is None:
+                raise FileNotFoundError(f"{model_id} has no {constants.CONFIG_NAME}")
+            path = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
+            if not Path(model_id).is_dir():
+                path = Path(hf_hub_download(model_id, constants.SAFETENSORS_SINGLE_FILE, **download))
+            return cls._load_as_safetensor(cls(config), str(path), map_location, strict)
+
 except ImportError:
 
     class HubMixin:  # type: ignore[no-redef]
         """In place of huggingface_hub's mixin: the model works, saving and loading say what is missing."""
+
+        def __init_subclass__(cls, **card: Any) -> None:
+            super().__init_subclass__()
 
         def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
             raise _missing("save_pretrained")

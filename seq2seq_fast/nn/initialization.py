@@ -11,8 +11,8 @@ from seq2seq_fast.nn.cells import RecurrentCell
 def initialize(model: nn.Module) -> None:
     """Weights to start training from; the same seed gives the same weights.
 
-    Recurrent matrices are orthogonal, gate by gate, as in Bahdanau et al. (arXiv 1409.0473, B.1). All other matrices are
-    Glorot's uniform, gate by gate: the paper's tiny Gaussians went with Adadelta, and Adam starts faster from these.
+    Recurrent matrices are orthogonal, gate by gate, as in Bahdanau et al. (arXiv 1409.0473, B.1). All other matrices
+    are Glorot's uniform, gate by gate: the paper's tiny Gaussians went with Adadelta.
     Biases are zero, an LSTM's forget gate starts at 1 (Jozefowicz et al. 2015). Embeddings are Gaussian with variance
     ``1 / size``, so that tied logits start near unit size.
     """

@@ -8,16 +8,26 @@ from torch import Tensor
 from seq2seq_fast.ops.checks import check_lengths, check_mask
 
 
-def attended_positions(values: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:
-    """[B, Tx] bool for values [B, Tx, ...]: True before each length and where the mask is True; None without either."""
+def attended_positions(
+    values: Tensor, lengths: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """For values [B, Tx, ...] the lengths as checked int64 on their device, and where both lengths and mask attend.
+
+    The second is [B, Tx] bool; None without either.
+    """
     batch, source = values.shape[:2]
     if mask is not None:
         check_mask("mask", mask, batch, source, values.device)
     if lengths is None:
-        return mask
+        return None, mask
     lengths = check_lengths(lengths, batch, source, values.device)
-    before = torch.arange(source, device=values.device) < lengths.unsqueeze(1)
-    return before if mask is None else before & mask
+    inside = inside_lengths(values, lengths)
+    return lengths, inside if mask is None else inside & mask
+
+
+def inside_lengths(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """[B, T] bool for sequences [B, T, ...]: True before each length."""
+    return torch.arange(sequences.shape[1], device=sequences.device) < lengths.unsqueeze(1)
 
 
 def zero_where_masked(values: Tensor, attended: Tensor | None) -> Tensor:

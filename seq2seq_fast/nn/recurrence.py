@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, map_state
-from seq2seq_fast.nn.masks import zero_where_masked
+from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
 
-# sigmoid of it is exactly 1 and of its negative exactly 0 in every dtype, with any pre-activation below a thousand.
+# Its sigmoid is exactly 1 and its negative's exactly 0 in every dtype, whatever sane number is added to it.
 SATURATING = 1e4
 
 
@@ -28,7 +28,8 @@ def run_recurrence(
     Args:
         inputs: [B, T, E], finite in padding too.
         state: [B, H] (LSTM: a pair), zeros by default.
-        lengths: [B] int64 on the device of inputs: what lies behind them changes nothing. They are never read on the host.
+        lengths: [B] int64 on the device of inputs: what lies behind them changes nothing. The host never
+            reads them.
         reverse: from each sequence's last position to its first.
         state_mask: [B, H], multiplies the hidden state that enters each step (variational dropout).
 
@@ -46,7 +47,7 @@ def run_recurrence(
     else:
         outputs, final = _run_steps(cell, inputs, state, lengths, state_mask)
     if lengths is not None:
-        outputs = zero_where_masked(outputs, _inside(outputs, lengths))
+        outputs = zero_where_masked(outputs, inside_lengths(outputs, lengths))
     return (reverse_sequences(outputs, lengths) if reverse else outputs), final
 
 
@@ -58,10 +59,6 @@ def reverse_sequences(sequences: Tensor, lengths: Tensor | None) -> Tensor:
     mirrored = lengths.unsqueeze(1) - 1 - position
     index = torch.where(mirrored >= 0, mirrored, position)
     return sequences.gather(1, index.unsqueeze(2).expand_as(sequences))
-
-
-def _inside(sequences: Tensor, lengths: Tensor) -> Tensor:
-    return torch.arange(sequences.shape[1], device=sequences.device) < lengths.unsqueeze(1)
 
 
 def _last(states: Tensor, initial: Tensor, lengths: Tensor | None) -> Tensor:
@@ -78,7 +75,7 @@ def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tenso
     if cell.kind == "lstm" and lengths is not None:
         # The library gives an LSTM's cell state after the last position only. So padding holds it there: one more input
         # column, 1 in padding, drives the input gate to exactly 0 and the forget gate to exactly 1.
-        padding = (~_inside(inputs, lengths)).unsqueeze(2)
+        padding = (~inside_lengths(inputs, lengths)).unsqueeze(2)
         inputs = torch.cat([inputs, padding.to(inputs.dtype)], dim=2)
         weights[0] = torch.cat([cell.weight_ih, _holding_column(cell)], dim=1)
     if cell.bias_ih is not None and cell.bias_hh is not None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
 from seq2seq_fast.nn.config import Seq2SeqConfig
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
 from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
-from seq2seq_fast.nn.hub import HubMixin
+from seq2seq_fast.nn.hub import MODEL_CARD, HubMixin
 from seq2seq_fast.nn.initialization import initialize
 
 
-class Seq2Seq(nn.Module, HubMixin):
+class Seq2Seq(
+    nn.Module,
+    HubMixin,
+    library_name="seq2seq_fast",
+    tags=["sequence-to-sequence", "attention", "gru"],
+    paper_url="https://arxiv.org/abs/1409.0473",
+    model_card_template=MODEL_CARD,
+):
     """An encoder and a decoder with attention, made of a configuration.
 
     >>> model = Seq2Seq(Seq2SeqConfig(target_vocabulary_size=8000, source_vocabulary_size=8000))
@@ -29,12 +38,10 @@ class Seq2Seq(nn.Module, HubMixin):
 
     config: Seq2SeqConfig
 
-    def __init__(self, config: Seq2SeqConfig) -> None:
+    def __init__(self, config: Seq2SeqConfig | dict[str, Any]) -> None:
         super().__init__()
-        if isinstance(config, dict):
-            config = Seq2SeqConfig.from_dict(config)
-        self.config = config
-        shared = {
+        self.config = config = Seq2SeqConfig.from_dict(config) if isinstance(config, dict) else config
+        shared: dict[str, Any] = {
             "cell": config.cell,
             "reset_after": config.reset_after,
             "dropout": config.dropout,
