@@ -16,7 +16,7 @@ from seq2seq_fast.nn.dropout import check_probability, dropout_mask
 from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
-from seq2seq_fast.ops.attention_decoder import attention_decoder
+from seq2seq_fast.ops.attention_decoder import decode_sequence
 from seq2seq_fast.ops.attention_decoder_step import attention_decoder_step
 from seq2seq_fast.ops.checks import check_choice, check_tensor
 
@@ -193,10 +193,9 @@ class AttentionDecoder(nn.Module):
         for index, cell in enumerate(self.cells):
             state_mask = state.masks.get(f"recurrent.{index}")
             if index == 0 and self._fusible():
-                memory = state.source()
-                hidden, context, weights, final = attention_decoder(
-                    embedded, state.layers[0], memory.keys, memory.values, lengths=memory.lengths, mask=memory.mask,
-                    state_mask=state_mask, need_weights=need_weights, **self._first_layer(),
+                hidden, context, weights, final = decode_sequence(
+                    embedded, state.layers[0], state.source(), state_mask=state_mask, need_weights=need_weights,
+                    **self._first_layer(),
                 )  # fmt: skip
             else:
                 if index == 0 and self.attends_before:

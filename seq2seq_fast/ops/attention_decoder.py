@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
-from seq2seq_fast.ops.attention_memory import attention_memory
+from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
@@ -81,16 +81,40 @@ def attention_decoder(
         TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
     """
     check_tensor("inputs", inputs, "[B, Ty, E]", None, None, None)
+    check_tensor("keys", keys, "[B, Tx, A]", inputs.shape[0], None, None)
+    return decode_sequence(
+        inputs, state, attention_memory(keys, values, lengths=lengths, mask=mask), query_weight, v, weight_ih,
+        weight_hh, bias_ih, bias_hh, query_bias=query_bias, state_mask=state_mask, cell=cell, reset_after=reset_after,
+        need_weights=need_weights, backend=backend,
+    )  # fmt: skip
+
+
+def decode_sequence(
+    inputs: Tensor,
+    state: State,
+    memory: AttentionMemory,
+    query_weight: Tensor,
+    v: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None = None,
+    bias_hh: Tensor | None = None,
+    *,
+    query_bias: Tensor | None = None,
+    state_mask: Tensor | None = None,
+    cell: str = "gru",
+    reset_after: bool = True,
+    need_weights: bool = True,
+    backend: str | None = None,
+) -> AttentionDecoderOutput:
+    """:func:`attention_decoder` on a memory that is there already; inputs [B, Ty, E], all else as there."""
+    check_tensor("inputs", inputs, "[B, Ty, E]", memory.batch, None, None)
     hidden, cell_state = split_state(state, cell)
     parameters = check_decoder(
-        cell, inputs, (inputs.shape[0],), hidden, cell_state, (query_weight, query_bias, v),
-        (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, keys, values,
+        cell, inputs, (memory.batch,), hidden, cell_state, (query_weight, query_bias, v),
+        (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory,
     )  # fmt: skip
     inputs = cast(autocast_to(inputs.device.type), inputs)[0]
-    memory = attention_memory(keys, values, lengths=lengths, mask=mask)
-    check_alike("inputs", inputs, keys=memory.keys)
-    if memory.batch != inputs.shape[0]:
-        raise ValueError(f"keys must have the batch of inputs, {inputs.shape[0]}; got {memory.batch}")
     chosen = choose_backend(backend, inputs)
     differentiable = (inputs, hidden, cell_state, memory.keys, memory.values, *parameters)
     with torch.autocast(inputs.device.type, enabled=False):
@@ -134,8 +158,7 @@ def check_decoder(
     attention: tuple[Tensor, Tensor | None, Tensor],
     recurrent: tuple[Tensor, Tensor, Tensor | None, Tensor | None],
     state_mask: Tensor | None,
-    keys: Tensor,
-    values: Tensor,
+    memory: AttentionMemory,
 ) -> tuple[Tensor | None, ...]:
     """Check a decoder's weights and states; (query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)."""
     query_weight, query_bias, v = attention
@@ -152,12 +175,10 @@ def check_decoder(
         if state_mask.requires_grad:
             raise ValueError("state_mask is a constant (a dropout mask): pass state_mask.detach()")
         states["state_mask"] = state_mask
-    check_tensor("keys", keys, "[B, Tx, A]", None, None, None)
-    check_tensor("values", values, "[B, Tx, D]", None, None, None)
-    units = keys.shape[2]
+    units = memory.keys.shape[2]
     check_tensor("query_weight", query_weight, "[A, H]", units, size)
     check_tensor("v", v, "[A]", units)
-    check_tensor("weight_ih", weight_ih, "[G H, E + D]", gates * size, features + values.shape[2])
+    check_tensor("weight_ih", weight_ih, "[G H, E + D]", gates * size, features + memory.values.shape[2])
     check_tensor("weight_hh", weight_hh, "[G H, H]", gates * size, size)
     if query_bias is not None:
         check_tensor("query_bias", query_bias, "[A]", units)
@@ -168,7 +189,7 @@ def check_decoder(
     given = cast(dtype, inputs, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)
     names = ("query_weight", "query_bias", "v", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
     assert given[0] is not None
-    check_alike("inputs", given[0], **dict(zip(names, given[1:], strict=True)))
+    check_alike("inputs", given[0], **dict(zip(names, given[1:], strict=True)), keys=memory.keys)
     check_states("inputs", given[0], states)
     return given[1:]
 

@@ -14,7 +14,7 @@ from seq2seq_fast.ops.attention_decoder import State, check_decoder, split_state
 from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import autocast_to, cast, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
-from seq2seq_fast.ops.checks import check_alike, check_tensor
+from seq2seq_fast.ops.checks import check_tensor
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 
@@ -74,10 +74,9 @@ def attention_decoder_step(
     hidden, cell_state = split_state(state, cell)
     parameters = check_decoder(
         cell, input, tuple(input.shape[:-1]), hidden, cell_state, (query_weight, query_bias, v),
-        (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory.keys, memory.values,
+        (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory,
     )  # fmt: skip
     input = cast(autocast_to(input.device.type), input)[0]
-    check_alike("input", input, **{"memory's keys": memory.keys})
     if not beams:
         input, hidden = input.unsqueeze(1), hidden.unsqueeze(1)
         cell_state = None if cell_state is None else cell_state.unsqueeze(1)

@@ -174,7 +174,7 @@ def test_the_same_inputs_give_the_same_bits(engine, poisoned):
         ({"state": (torch.zeros(2, 7),) * 2}, TypeError, "state must be one tensor for cell='gru'; got tuple"),
         ({"inputs": torch.zeros(2, 5)}, ValueError, r"inputs must have 3 dimensions, \[B, Ty, E\]"),
         ({"state": torch.zeros(3, 7)}, ValueError, r"state must be \[B, H\] = \[2, any\]"),
-        ({"keys": torch.zeros(3, 4, 6), "values": torch.zeros(3, 4, 8)}, ValueError, "keys must have the batch of"),
+        ({"keys": torch.zeros(3, 4, 6)}, ValueError, r"keys must be \[B, Tx, A\] = \[2, any, any\]"),
         ({"query_weight": torch.zeros(6, 8)}, ValueError, r"query_weight must be \[A, H\] = \[6, 7\]"),
         ({"weight_ih": torch.zeros(21, 5)}, ValueError, r"weight_ih must be \[G H, E \+ D\] = \[21, 13\]"),
         ({"weight_hh": torch.zeros(21, 8)}, ValueError, r"weight_hh must be \[G H, H\] = \[21, 7\]"),
