@@ -1,0 +1,1 @@
+"""Benchmarks of seq2seq_fast: one registry of workloads, one runner. ``python -m benchmarks --help``."""

@@ -1,0 +1,143 @@
+"""``python -m benchmarks`` runs workloads, ``python -m benchmarks gpu-report`` takes the compiled GPU kernels apart."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import plots, registry, results, tables, targets
+from benchmarks.contenders import usable_backends
+from benchmarks.quietness import load_warning, share_warning
+from benchmarks.runner import Measured, Settings, measure
+from benchmarks.workload import BASELINES, PASSES, Workload
+
+DTYPES = {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Check each workload against the reference, then time it against eager PyTorch, torch.compile and "
+        "(on CUDA) CUDA graphs, in interleaved rounds. `python -m benchmarks gpu-report` reports on the compiled GPU "
+        "kernels instead, without a GPU.",
+    )
+    add = made.add_argument
+    add("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    add("--dtype", nargs="+", choices=DTYPES, help="default: float32, on CUDA bfloat16 too")
+    add("--workload", nargs="+", default=[], metavar="GLOB", help="names or globs; a name takes in what is below it")
+    add("--quick", action="store_true", help="the quick workloads alone")
+    add("--list", action="store_true", help="print the names of the workloads that would run")
+    add("--pass", dest="passes", nargs="+", choices=PASSES, default=list(PASSES), help="default: all")
+    add(
+        "--baseline", nargs="*", choices=BASELINES, default=list(BASELINES), help="default: all that the device can run"
+    )
+    add("--backend", nargs="+", help="default: every fused backend that can run; the reference where none can")
+    add(
+        "--seconds",
+        type=float,
+        help="time for the rounds of a workload's forward, and of its training (default: 6, quick 3)",
+    )
+    add("--output", type=Path, default=results.FOLDER, metavar="FOLDER", help="default: %(default)s")
+    add("--update", action="store_true", help="keep what latest.csv has of workloads that are not run now")
+    add("--targets", action="store_true", help="print what the CPU engine aims at, and whether it is met")
+    add("--report", action="store_true", help="measure nothing: print tables and draw pictures from latest.csv")
+    add("--scale", type=int, default=1, metavar="N", help="divide every size by N to try the runner; needs --output")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["gpu-report"]:
+        from benchmarks import machine_code
+
+        return machine_code.main(arguments[1:])
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.scale > 1 and options.output == results.FOLDER:
+        made.error("--scale needs an --output of its own: its figures are not results")
+    try:
+        workloads = registry.select(options.workload, options.quick)
+    except ValueError as error:
+        made.error(str(error))
+    if options.list:
+        print("\n".join(workload.name for workload in workloads))
+        return 0
+    if options.report:
+        rows, about = results.read(options.output)
+        print(tables.summary(rows))
+        return _finish(rows, about, options)
+    return _run([workload.scaled(options.scale) for workload in workloads], options)
+
+
+def _run(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
+    device = torch.device(options.device)
+    warning = load_warning()
+    if warning:
+        print(warning, file=sys.stderr)
+    about = results.provenance(device)
+    rows: list[results.Row] = []
+    notes: dict[str, dict[str, Any]] = {}
+    failed, share = False, 0.0
+    for dtype in options.dtype or (["float32", "bfloat16"] if device.type == "cuda" else ["float32"]):
+        settings = Settings(
+            device=device,
+            dtype=DTYPES[dtype],
+            passes=tuple(options.passes),
+            baselines=tuple(options.baseline),
+            backends=tuple(options.backend or usable_backends(device, DTYPES[dtype])),
+            seconds=options.seconds or (3.0 if options.quick else 6.0),
+        )
+        for workload in workloads:
+            measured = measure(workload, settings)
+            print(tables.workload_table(workload, measured), end="\n\n", flush=True)
+            rows += measured.rows
+            notes.setdefault(workload.name, {"operator": workload.operator, "sizes": dict(workload.sizes)})
+            notes[workload.name][dtype] = _notes(measured)
+            failed = failed or any(name not in BASELINES for name in measured.failures)
+            share = max(share, measured.others_share or 0.0)
+    about["workloads"] = notes
+    warning = share_warning(share)
+    if warning:
+        print(warning, file=sys.stderr)
+    if options.update:
+        rows, about = _updated(rows, about, options.output)
+    results.write(options.output, rows, about)
+    return _finish(rows, about, options) or int(failed)
+
+
+def _notes(measured: Measured) -> dict[str, Any]:
+    kept = {name: value for name, value in asdict(measured).items() if name != "rows"}
+    return {**kept, **results.stamp()}
+
+
+def _updated(rows: list[results.Row], about: dict[str, Any], folder: Path) -> tuple[list[results.Row], dict[str, Any]]:
+    try:
+        old_rows, old_about = results.read(folder)
+    except FileNotFoundError:
+        return rows, about
+    if old_about["machine"] != about["machine"]:
+        raise SystemExit(f"--update: {folder} holds figures of another machine or thread count; write elsewhere")
+    notes = {**old_about["workloads"]}
+    for name, note in about["workloads"].items():
+        notes[name] = {**notes.get(name, {}), **note}
+    return results.merge(old_rows, rows), {**about, "workloads": notes}
+
+
+def _finish(rows: Sequence[results.Row], about: dict[str, Any], options: argparse.Namespace) -> int:
+    if options.targets:
+        ours = next((row.backend for row in reversed(rows) if row.backend not in BASELINES), "reference")
+        print(targets.targets_table(rows, ours))
+    for path in plots.draw(rows, options.output):
+        print(f"wrote {path}")
+    print(f"{about['machine']['device']}, {about['machine']['threads']} threads, commit {about['commit']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

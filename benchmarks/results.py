@@ -1,0 +1,120 @@
+"""The rows of a run, and the files they live in: latest.csv, and latest.json with where they come from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import seq2seq_fast
+
+COLUMNS = ("workload", "backend", "dtype", "pass", "median_ms", "low_ms", "high_ms", "peak_mib", "limit_ms")
+FOLDER = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender's pass of one workload; low and high are the tenth and ninetieth percentiles."""
+
+    workload: str
+    backend: str
+    dtype: str
+    passed: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    peak_mib: float
+    limit_ms: float
+
+
+def write(folder: Path, rows: Iterable[Row], about: dict[str, Any]) -> None:
+    """Write latest.csv and latest.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "latest.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            writer.writerow([_text(value) for value in astuple(row)])
+    (folder / "latest.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def read(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+    """What :func:`write` wrote.
+
+    Raises:
+        FileNotFoundError: nothing was measured yet.
+    """
+    with (folder / "latest.csv").open(newline="") as file:
+        records = list(csv.reader(file))[1:]
+    rows = [Row(*record[:4], *(float(value or "nan") for value in record[4:])) for record in records]  # type: ignore[arg-type]
+    return rows, json.loads((folder / "latest.json").read_text())
+
+
+def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """The new rows, and the old ones of the workloads and dtypes that were not measured again."""
+    new = list(new)
+    again = {(row.workload, row.dtype) for row in new}
+    return [row for row in old if (row.workload, row.dtype) not in again] + new
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Machine, versions, date and commit."""
+    versions = {
+        "seq2seq_fast": seq2seq_fast.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    with suppress(PackageNotFoundError):
+        versions["triton"] = version("triton")
+    machine = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.type == "cuda":
+        versions["cuda"] = torch.version.cuda
+    return {"machine": machine, "versions": versions, **stamp()}
+
+
+def stamp() -> dict[str, str]:
+    """When, and at which commit (``+`` where files differ from it)."""
+    return {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "commit": _commit()}
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        found = subprocess.run(("git", *arguments), cwd=FOLDER.parent, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "..") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:.5g}"

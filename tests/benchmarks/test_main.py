@@ -1,0 +1,78 @@
+import xml.etree.ElementTree
+
+import pytest
+
+from benchmarks import results
+from benchmarks.__main__ import main
+from benchmarks.quietness import Watch, share_warning
+from benchmarks.results import Row
+
+
+def run(folder, *more):
+    chosen = ["--workload", "gru_gates", "lstm_gates", "--scale", "32", "--seconds", "0.01", "--baseline", "eager"]
+    return main([*chosen, "--output", str(folder), *more])
+
+
+def test_a_run_prints_tables_and_writes_figures_with_their_origin(tmp_path, capsys):
+    assert run(tmp_path, "--targets") == 0
+    printed = capsys.readouterr().out
+    for expected in ("gru_gates/80x1024", "one pass over the bytes", "eager/this", "this/limit", "first call", "met"):
+        assert expected in printed
+    rows, about = results.read(tmp_path)
+    assert {row.workload for row in rows} == {"gru_gates/80x1024", "lstm_gates/80x1024"}
+    assert {"machine", "versions", "date", "commit", "workloads"} <= set(about)
+    assert about["workloads"]["gru_gates/80x1024"]["float32"]["first_call_seconds"]["eager"]["training"] > 0
+
+
+def test_update_keeps_the_figures_of_other_workloads(tmp_path):
+    run(tmp_path)
+    before = [row for row in results.read(tmp_path)[0] if row.workload.startswith("lstm")]
+    again = ["--workload", "gru_gates", "--scale", "32", "--seconds", "0.01", "--baseline", "--pass", "forward"]
+    assert main([*again, "--output", str(tmp_path), "--update"]) == 0
+    rows, about = results.read(tmp_path)
+    assert [row for row in rows if row.workload.startswith("lstm")] == before
+    assert {row.passed for row in rows if row.workload.startswith("gru")} == {"forward"}
+    assert set(about["workloads"]) == {"gru_gates/80x1024", "lstm_gates/80x1024"}
+
+
+def test_report_draws_from_the_file_alone(tmp_path, capsys):
+    rows = [
+        Row(f"source_length/{length}", name, "float32", "both", length / speed, 1, 1, length / speed, 0.5)
+        for length in (10, 100, 1000)
+        for name, speed in (("eager", 1), ("cpu", 10))
+    ]
+    rows += [Row("attend/1", name, "float32", "both", time, 1, 1, 1, 0.5) for name, time in (("eager", 2), ("cpu", 1))]
+    about = {"machine": {"device": "a machine", "threads": 1}, "commit": "abc"}
+    results.write(tmp_path, rows, about)
+    assert main(["--report", "--output", str(tmp_path)]) == 0
+    assert "10.00x" in capsys.readouterr().out
+    for name in ("speed.svg", "source_length.svg"):
+        xml.etree.ElementTree.parse(tmp_path / name)
+    drawn = (tmp_path / "speed.svg").read_bytes()
+    main(["--report", "--output", str(tmp_path)])
+    assert (tmp_path / "speed.svg").read_bytes() == drawn
+
+
+def test_scaled_figures_never_land_among_the_results(capsys):
+    with pytest.raises(SystemExit):
+        main(["--scale", "2"])
+    assert "--output" in capsys.readouterr().err
+
+
+def test_the_list_names_what_would_run(capsys):
+    assert main(["--list", "--workload", "encoder"]) == 0
+    assert capsys.readouterr().out.split() == ["encoder/80x15/gru", "encoder/80x15/lstm"]
+
+
+def test_a_wrong_backend_makes_the_run_fail(tmp_path, monkeypatch):
+    import benchmarks.contenders as contenders
+
+    monkeypatch.setattr(contenders, "_on", lambda workload, backend: lambda inputs: (inputs["hidden"],))
+    assert run(tmp_path, "--workload", "gru_gates", "--pass", "forward") == 1
+
+
+def test_other_processes_are_noticed():
+    share = Watch().others_share()
+    assert share is None or share >= 0
+    assert "40%" in share_warning(0.4)
+    assert share_warning(0.0) == ""

@@ -1,0 +1,45 @@
+import pytest
+
+import seq2seq_fast
+from benchmarks.registry import WORKLOADS, select
+from benchmarks.targets import TARGETS
+from benchmarks.workloads.decoder import SOURCE_LENGTHS
+
+
+def test_every_public_operator_has_a_workload():
+    operators = {name for name in seq2seq_fast.__all__ if name.islower()} - {"backends", "__version__"}
+    assert operators
+    assert operators <= {workload.operator for workload in WORKLOADS}
+
+
+def test_names_are_unique():
+    names = [workload.name for workload in WORKLOADS]
+    assert len(names) == len(set(names))
+
+
+def test_every_target_names_workloads_that_exist():
+    for target in TARGETS:
+        for glob in target.workloads:
+            assert select([glob])
+
+
+def test_a_name_takes_in_what_is_below_it():
+    names = [workload.name for workload in select(["additive_attention/32x50x50x1024"])]
+    assert names == ["additive_attention/32x50x50x1024", "additive_attention/32x50x50x1024/no_weights"]
+    assert len(select(["source_length"])) == len(SOURCE_LENGTHS)
+
+
+def test_quick_is_a_proper_part():
+    quick = select(quick=True)
+    assert quick and len(quick) < len(WORKLOADS)
+    assert all(workload.quick for workload in quick)
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_workloads():
+    with pytest.raises(ValueError, match="attend/80x50x1024x2048"):
+        select(["no_such_thing"])
+
+
+def test_scaling_divides_every_size():
+    workload = select(["attend"])[0]
+    assert dict(workload.scaled(10).sizes) == {"batch": 8, "source": 5, "units": 102, "values": 204}

@@ -1,0 +1,113 @@
+import itertools
+
+import pytest
+import torch
+
+from benchmarks import registry, runner
+from benchmarks.contenders import Contender
+from benchmarks.runner import Settings, interleave, measure
+
+
+class CountingClock:
+    """Each phase takes a second longer than the one before."""
+
+    def __init__(self):
+        self.ticks = itertools.count(1)
+
+    def seconds(self, phases):
+        for phase in phases:
+            phase()
+        return [float(next(self.ticks)) for _ in phases]
+
+    def peak_mib(self, phase):
+        phase()
+        return 3.0
+
+
+class Recorded:
+    def __init__(self, name, calls):
+        self.name, self.calls = name, calls
+
+    def inference(self, index):
+        return [lambda: self.calls.append((self.name, index))]
+
+
+def settings(**changed):
+    plain = {
+        "device": torch.device("cpu"), "dtype": torch.float32, "passes": ("forward", "backward", "both"),
+        "baselines": ("eager",), "backends": ("reference",), "seconds": 0.0,
+    }  # fmt: skip
+    return Settings(**{**plain, **changed})
+
+
+@pytest.fixture
+def workload():
+    return registry.select(["attend"])[0].scaled(32)
+
+
+def test_rounds_interleave_and_rotate_both_contenders_and_inputs():
+    calls = []
+    steps = {name: Recorded(name, calls) for name in "abc"}
+    samples = interleave(steps, "inference", 2, CountingClock(), 0.0)
+    assert {len(times) for times in samples.values()} == {runner.FEWEST_ROUNDS}
+    rounds = [calls[start : start + 3] for start in range(3, len(calls), 3)]
+    assert all(sorted(name for name, _ in turn) == ["a", "b", "c"] for turn in rounds)
+    assert [turn[0][0] for turn in rounds] == ["a", "b", "c", "a", "b"]
+    assert [{index for _, index in turn} for turn in rounds] == [{0}, {1}, {0}, {1}, {0}]
+
+
+def test_every_pass_of_every_contender_becomes_a_row(workload):
+    measured = measure(workload, settings())
+    assert {(row.backend, row.passed) for row in measured.rows} == {
+        (name, passed) for name in ("eager", "reference") for passed in ("forward", "backward", "both")
+    }
+    for row in measured.rows:
+        assert 0 < row.low_ms <= row.median_ms <= row.high_ms
+        assert row.limit_ms > 0
+        assert row.dtype == "float32"
+    assert set(measured.first_call_seconds) == {"eager", "reference"}
+    assert measured.failures == {}
+
+
+def test_both_is_the_sum_of_the_two_phases_of_a_training_step(workload):
+    rows = measure(workload, settings(baselines=()), clock=CountingClock()).rows
+    forward, backward, both = (next(row for row in rows if row.passed == p) for p in ("forward", "backward", "both"))
+    assert both.median_ms == 2 * backward.median_ms - 1e3
+    assert forward.peak_mib == 3.0
+
+
+def test_a_contender_that_is_wrong_is_named_and_not_timed(workload):
+    wrong = Contender("wrong", lambda inputs: tuple(2 * output for output in workload.eager(inputs)))
+    measured = measure(workload, settings(), rivals=[wrong, Contender("eager", workload.eager, is_baseline=True)])
+    assert "off by" in measured.failures["wrong"]
+    assert {row.backend for row in measured.rows} == {"eager"}
+
+
+def test_a_contender_that_cannot_run_leaves_the_others_alone(workload):
+    def fails(inputs):
+        raise RuntimeError("no compiler\nand more")
+
+    measured = measure(workload, settings(), rivals=[Contender("compile", fails), Contender("eager", workload.eager)])
+    assert measured.failures == {"compile": "RuntimeError: no compiler"}
+    assert {row.backend for row in measured.rows} == {"eager"}
+
+
+def test_only_the_passes_asked_for_are_run(workload):
+    measured = measure(workload, settings(passes=("forward",)))
+    assert {row.passed for row in measured.rows} == {"forward"}
+    assert set(measured.rounds) == {"inference"}
+
+
+def test_cold_inputs_overflow_the_cache(workload, monkeypatch):
+    inputs = {"keys": torch.zeros(1000), "sizes": 3}
+    monkeypatch.setattr(runner, "cache_bytes", lambda device: 10_000)
+    assert runner._sets_wanted(workload, inputs, torch.device("cpu")) == 5
+    monkeypatch.setattr(runner, "cache_bytes", lambda device: 100)
+    assert runner._sets_wanted(workload, inputs, torch.device("cpu")) == 2
+
+
+def test_a_training_step_moves_the_weights_after_its_check_only():
+    training = registry.select(["training_step"])[0].scaled(32)
+    measured = measure(training, settings())
+    assert measured.failures == {}
+    assert {row.backend for row in measured.rows} == {"eager", "reference"}
