@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.support.triton_modes import pytest_ignore_collect, pytest_runtest_setup  # noqa: F401
+
 settings.register_profile(
     "fast",
     deadline=None,

@@ -1,0 +1,173 @@
+"""Ahead-of-time compilation of Triton kernels, with no GPU, and what the compiled code needs and contains.
+
+kernel = compile_triton(add_kernel, [x, y, out, n], {"BLOCK": 1024}, capability=90, num_warps=4)
+kernel.resources.registers, kernel.occupancy().fraction, kernel.code.loops()[0].mix.special
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu_devices import LIMITS, Occupancy, occupancy
+from benchmarks.sass import MachineCode, disassemble
+
+CAPABILITIES = tuple(LIMITS)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a thread (registers, stack, local) or a block (shared) of a kernel takes, in bytes but for registers.
+
+    A Triton kernel has a stack only where registers spill.
+    """
+
+    registers: int
+    stack_bytes: int
+    local_bytes: int
+    shared_bytes: int
+    constant_bytes: int
+
+    @property
+    def spill_bytes(self) -> int:
+        """Bytes of a thread that went to memory for want of registers, in kernels without arrays of their own."""
+        return self.stack_bytes + self.local_bytes
+
+
+@dataclass(frozen=True)
+class CompiledKernel:
+    """A kernel compiled for one compute capability.
+
+    `arguments` names the parameters that the compiled code takes, in order; values that the compiler took as constants
+    are not among them. `dynamic_shared_bytes` is what the launch has to ask for.
+    """
+
+    name: str
+    capability: int
+    ptx: str
+    cubin: bytes
+    num_warps: int
+    dynamic_shared_bytes: int
+    arguments: tuple[str, ...]
+    metadata: Any
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return 32 * self.num_warps
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Registers, spills and shared memory, static and dynamic together."""
+        static = resource_usage(self.cubin, self.capability)[self.name]
+        shared = static.shared_bytes + self.dynamic_shared_bytes
+        return Resources(static.registers, static.stack_bytes, static.local_bytes, shared, static.constant_bytes)
+
+    @cached_property
+    def code(self) -> MachineCode:
+        """The machine code."""
+        return disassemble(self.cubin, tool("nvdisasm"))[self.name]
+
+    def occupancy(self) -> Occupancy:
+        """Blocks and warps a multiprocessor holds."""
+        resources = self.resources
+        return occupancy(
+            self.capability, threads=self.threads, registers=resources.registers, shared_bytes=resources.shared_bytes
+        )
+
+
+def tool(name: str) -> Path:
+    """A program of the CUDA toolkit that the triton wheel carries: `ptxas`, `cuobjdump` or `nvdisasm`."""
+    import triton
+
+    return Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+
+
+def compile_triton(
+    kernel: Any,
+    args: Sequence[Any] | Mapping[str, Any],
+    constexprs: Mapping[str, Any] | None = None,
+    *,
+    capability: int,
+    num_warps: int = 4,
+    num_stages: int = 3,
+    enable_fp_fusion: bool = True,
+    **options: Any,
+) -> CompiledKernel:
+    """Compile a `@triton.jit` function as a launch with these arguments on such a device would.
+
+    Args:
+        kernel: the function.
+        args: example arguments, in order or by name: tensors (dtype and alignment count; the meta device will do) and
+            numbers. Alignment by 16 and the value 1 are compiled in, as at a launch.
+        constexprs: values of the `tl.constexpr` parameters.
+        capability: compute capability, 80 for 8.0.
+        options: further compiler options such as `maxnreg`.
+
+    Raises:
+        TypeError: where the function was defined under TRITON_INTERPRET=1, or is no triton function.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, make_backend
+    from triton.runtime.jit import JITFunction, create_function_from_signature
+
+    if not isinstance(kernel, JITFunction):
+        raise TypeError(
+            f"{kernel!r} is not a compilable @triton.jit function; functions defined in a process with "
+            "TRITON_INTERPRET=1 cannot be compiled"
+        )
+    target = GPUTarget("cuda", capability, 32)
+    backend = make_backend(target)
+    keywords = {
+        **(constexprs or {}),
+        "num_warps": num_warps,
+        "num_stages": num_stages,
+        "enable_fp_fusion": enable_fp_fusion,
+        **options,
+    }
+    positional: Sequence[Any] = ()
+    if isinstance(args, Mapping):
+        keywords |= args
+    else:
+        positional = args
+    # The launch path of JITFunction.run, with the target in place of the current device's.
+    bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+    bound, specialization, extra = bind(*positional, **keywords)
+    parsed, signature, constants, attributes = kernel._pack_args(backend, keywords, bound, specialization, extra)
+    source = ASTSource(kernel, signature, constants, attributes)
+    compiled = triton.compile(source, target=target, options=parsed.__dict__)
+    metadata = compiled.metadata
+    return CompiledKernel(
+        name=metadata.name,
+        capability=capability,
+        ptx=compiled.asm["ptx"],
+        cubin=compiled.asm["cubin"],
+        num_warps=metadata.num_warps,
+        dynamic_shared_bytes=metadata.shared,
+        arguments=tuple(name for name, kind in signature.items() if kind != "constexpr"),
+        metadata=metadata,
+    )
+
+
+def resource_usage(cubin: bytes, capability: int) -> dict[str, Resources]:
+    """Resources by kernel, as `cuobjdump -res-usage` tells them, without the shared memory that the system reserves."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [tool("cuobjdump"), "-res-usage", file.name]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # From 9.0 on the static figure includes what every block reserves.
+    reserved = LIMITS[capability].reserved_shared if capability >= 90 else 0
+    found = {}
+    for name, usage in re.findall(r"Function (\S+):\s*\n\s*(REG:.*)", text):
+        numbers = {key: int(value) for key, value in re.findall(r"(\w+)(?:\[\d+\])?:(\d+)", usage)}
+        shared = max(0, numbers["SHARED"] - reserved)
+        found[name] = Resources(numbers["REG"], numbers["STACK"], numbers["LOCAL"], shared, numbers["CONSTANT"])
+    return found

@@ -1,0 +1,82 @@
+"""Kernel arguments: where the bytes of arrays lie, and how parameters are packed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tests.support.ptx.errors import PtxError
+from tests.support.ptx.global_memory import GlobalMemory, Region
+from tests.support.ptx.syntax import Kernel, Parameter
+
+
+class Struct:
+    """A struct parameter. `layout` is that of the `struct` module, aligned natively; `P` is a pointer to an array."""
+
+    def __init__(self, layout: str, *values: Any) -> None:
+        self.layout = layout
+        self.values = values
+
+
+def region(value: Any, name: str) -> Region | None:
+    """The bytes that an array or a CPU tensor spans, strides included; None for anything else."""
+    if isinstance(value, np.ndarray):
+        if not value.size:
+            return Region(name, value.ctypes.data, 0, True)
+        low, high = np.lib.array_utils.byte_bounds(value)
+        return Region(name, low, high - low, bool(value.flags.writeable))
+    if hasattr(value, "data_ptr") and hasattr(value, "stride"):
+        if value.device.type != "cpu":
+            raise TypeError(f"tensors must be on the CPU, not {value.device}")
+        if not value.numel():
+            return Region(name, 0, 0, True)
+        last = sum((extent - 1) * stride for extent, stride in zip(value.shape, value.stride(), strict=True))
+        return Region(name, value.data_ptr(), (last + 1) * value.element_size(), True)
+    return None
+
+
+def regions(arguments: Sequence[Any]) -> list[Region]:
+    """Every array among the arguments and in their structs."""
+    found = []
+    for number, value in enumerate(arguments):
+        for part in value.values if isinstance(value, Struct) else (value,):
+            if (one := region(part, f"argument {number}")) is not None:
+                found.append(one)
+    return found
+
+
+def pack(kernel: Kernel, arguments: Sequence[Any], memory: GlobalMemory) -> bytes:
+    """The kernel's parameter space."""
+    if len(arguments) != len(kernel.parameters):
+        raise PtxError(f"{kernel.name} takes {len(kernel.parameters)} arguments, not {len(arguments)}")
+    data = b""
+    for parameter, value in zip(kernel.parameters, arguments, strict=True):
+        data = data.ljust(parameter.offset, b"\0") + _pack_one(parameter, value, memory)
+    return data
+
+
+def _pack_one(parameter: Parameter, value: Any, memory: GlobalMemory) -> bytes:
+    size = parameter.size
+    host = region(value, "")
+    if isinstance(value, Struct):
+        fields = [_address(field, memory) for field in value.values]
+        data = struct.pack("@" + value.layout.replace("P", "Q"), *fields).ljust(size, b"\0")
+    elif host is not None or value is None:
+        data = _address(value, memory).to_bytes(8, "little")
+    elif parameter.type in ("f32", "f64") or isinstance(value, float | np.floating):
+        data = struct.pack({4: "<f", 8: "<d"}[size], value)
+    else:
+        data = (int(value) % (1 << 8 * size)).to_bytes(size, "little")
+    if len(data) != size:
+        raise PtxError(f"parameter {parameter.name} has {size} bytes, its argument {len(data)}: {value!r}")
+    return data
+
+
+def _address(value: Any, memory: GlobalMemory) -> Any:
+    host = region(value, "")
+    if host is not None:
+        return memory.address_of(host.host, host.size)
+    return 0 if value is None else value
