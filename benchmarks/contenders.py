@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,7 @@ def _compiled(workload: Workload) -> Callable[[Inputs], Outputs]:
 
     # Compile time is reported: what an earlier run left in the compiler's caches would hide it.
     config.force_disable_caches = True
+    warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
     torch._dynamo.reset()
     if workload.compiled is not None:
         return workload.compiled()

@@ -100,7 +100,7 @@ _PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 def gru_ours(reset_after: bool) -> Callable[[Inputs, str], Outputs]:
     def run(inputs: Inputs, backend: str) -> Outputs:
         input, state = inputs["input"], inputs["hidden"]
-        parameters = (inputs[name] for name in _PARAMETERS)
+        parameters = [inputs[name] for name in _PARAMETERS]
         return (seq2seq_fast.gru_cell(input, state, *parameters, reset_after=reset_after, backend=backend),)
 
     return run
@@ -112,7 +112,8 @@ def gru_eager(inputs: Inputs) -> Outputs:
 
 def gru_reset_before_eager(inputs: Inputs) -> Outputs:
     # PyTorch has no operator for this form: it is written out, as the reference does.
-    return (reference.gru_cell(inputs["input"], inputs["hidden"], *(inputs[n] for n in _PARAMETERS), reset_after=False),)
+    parameters = [inputs[name] for name in _PARAMETERS]
+    return (reference.gru_cell(inputs["input"], inputs["hidden"], *parameters, reset_after=False),)
 
 
 def lstm_ours(inputs: Inputs, backend: str) -> Outputs:
