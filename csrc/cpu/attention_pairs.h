@@ -2,7 +2,7 @@
 // Notation and conventions are those of attention_rows.h.
 #pragma once
 
-#include "attention_rows.h"
+#include "attention_gradients.h"
 
 namespace seq2seq_fast::cpu {
 
@@ -15,15 +15,17 @@ struct PairGradients {
   const A* keys;  // exponentials, rows of `units`
   const A* v;
   int64_t units;
-  const A* grad_scores;  // compact row i begins at grad_scores + i * score_stride; zeros for a query out of range
+  const A* grad_scores;  // compact row i begins at grad_scores + i * score_stride; a query out of range has zero
+                         // exponentials
   int64_t score_stride;
   A grad_total;  // the sum of all grad_scores
   const int64_t* positions;
   int64_t count;
   A* grad_queries;  // row i begins at grad_queries + i * grad_query_stride; null where not needed
   int64_t grad_query_stride;
-  A* grad_keys;  // rows of `units`; without queries, and where positions are not visited, they stay as they are
-  A* grad_v;     // of the whole score, sum_u v_u tanh(q_u + k_u)
+  bool accumulate;  // add to grad_keys and grad_v, as after the first of several calls
+  A* grad_keys;     // rows of `units`; without queries, and where positions are not visited, they stay as they are
+  A* grad_v;        // of the whole score, sum_u v_u tanh(q_u + k_u)
 };
 
 inline constexpr int64_t kQueryTile = 64;
@@ -42,8 +44,7 @@ namespace detail {
 // key(m) and grad_key(m) give the addresses of the m-th position's units. Adds w r to `dv`; f = r (1 - r).
 template <int K, bool kQueries, typename A, typename Lanes>
 SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_query, int64_t tile, int64_t n, int64_t u,
-                                   bool first, const A* q, A* dq, Vec<A>& dv, Lanes lanes) {
-  static_assert(K == 1 || K == 2);
+                                   bool write, const A* q, A* dq, Vec<A>& dv, Lanes lanes) {
   Vec<A> key[K], sums[K];
   const A* weights = p.grad_scores + first_query * p.score_stride + n;
   for (int m = 0; m < K; ++m) {
@@ -53,14 +54,7 @@ SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_quer
   for (int64_t i = 0; i < tile; ++i) {
     const Vec<A> query = load(q + i * kUnitTile<A>, Whole{});
     Vec<A> w[K], r[K];
-    if constexpr (K == 2) {
-      const Vec<A> d0 = denominator<A>(query, key[0]), d1 = denominator<A>(query, key[1]);
-      const Vec<A> inverse = Vec<A>(1) / (d0 * d1);
-      r[0] = inverse * d1;
-      r[1] = inverse * d0;
-    } else {
-      r[0] = Vec<A>(1) / denominator<A>(query, key[0]);
-    }
+    reciprocals<K>(query, [&](int m) SEQ2SEQ_FAST_LAMBDA { return key[m]; }, r);
     Vec<A> grad_query(0);
     if constexpr (kQueries) {
       grad_query = load(dq + i * kUnitTile<A>, Whole{});
@@ -81,7 +75,7 @@ SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_quer
   const Vec<A> factor = Vec<A>(4) * load(p.v + u, lanes);
   for (int m = 0; m < K; ++m) {
     A* grad_key = p.grad_keys + p.positions[n + m] * p.units + u;
-    store(grad_key, first ? factor * sums[m] : at::vec::fmadd(factor, sums[m], load(grad_key, lanes)), lanes);
+    store(grad_key, write ? factor * sums[m] : at::vec::fmadd(factor, sums[m], load(grad_key, lanes)), lanes);
   }
 }
 
@@ -101,6 +95,7 @@ SEQ2SEQ_FAST_INLINE void pair_units(const PairGradients<A>& p, int64_t begin, in
   };
   for (int64_t first = 0; first < p.query_count; first += kQueryTile) {
     const int64_t tile = std::min(kQueryTile, p.query_count - first);
+    const bool write = first == 0 && !p.accumulate;
     each_vector([&](int64_t c, auto lanes) SEQ2SEQ_FAST_LAMBDA {
       const int64_t offset = c * kLanes<A>;
       for (int64_t i = 0; i < tile; ++i) {
@@ -115,9 +110,9 @@ SEQ2SEQ_FAST_INLINE void pair_units(const PairGradients<A>& p, int64_t begin, in
         A* const tile_q = q + c * kLanes<A>;
         A* const tile_dq = dq + c * kLanes<A>;
         if (n + 1 < p.count) {
-          pair_tile<2, kQueries>(p, first, tile, n, u, first == 0, tile_q, tile_dq, dv[c], lanes);
+          pair_tile<2, kQueries>(p, first, tile, n, u, write, tile_q, tile_dq, dv[c], lanes);
         } else {
-          pair_tile<1, kQueries>(p, first, tile, n, u, first == 0, tile_q, tile_dq, dv[c], lanes);
+          pair_tile<1, kQueries>(p, first, tile, n, u, write, tile_q, tile_dq, dv[c], lanes);
         }
       });
     }
@@ -134,7 +129,9 @@ SEQ2SEQ_FAST_INLINE void pair_units(const PairGradients<A>& p, int64_t begin, in
   }
   // sum w tanh = sum w - 2 sum w r
   each_vector([&](int64_t c, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    store(p.grad_v + begin + c * kLanes<A>, at::vec::fnmadd(Vec<A>(2), dv[c], Vec<A>(p.grad_total)), lanes);
+    A* const grad_v = p.grad_v + begin + c * kLanes<A>;
+    const Vec<A> sum = at::vec::fnmadd(Vec<A>(2), dv[c], Vec<A>(p.grad_total));
+    store(grad_v, p.accumulate ? load(grad_v, lanes) + sum : sum, lanes);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 
 namespace seq2seq_fast::cpu {
 
@@ -25,6 +26,20 @@ inline void parallel_rows(int64_t count, int64_t units_each, const Body& body) {
       body(row);
     }
   });
+}
+
+// Tasks of unequal size: worker(next) on each thread, where next() gives a task's number until it gives -1. Which
+// thread has a task does not matter to its result.
+template <typename Worker>
+inline void parallel_tasks(int64_t count, int64_t units_each, const Worker& worker) {
+  std::atomic<int64_t> taken{0};
+  const auto next = [&]() -> int64_t {
+    const int64_t task = taken.fetch_add(1, std::memory_order_relaxed);
+    return task < count ? task : -1;
+  };
+  const int64_t useful = std::max<int64_t>(1, count * std::max<int64_t>(1, units_each) / kUnitsPerThread);
+  const int64_t threads = std::min<int64_t>({at::get_num_threads(), count, useful});
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { worker(next); });
 }
 
 }  // namespace seq2seq_fast::cpu
