@@ -1,0 +1,98 @@
+"""The raw operators of the scores alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.library import wrap_triton
+
+from seq2seq_fast.triton_kernels import launch
+from seq2seq_fast.triton_kernels.additive_attention import asked, contiguous
+from seq2seq_fast.triton_kernels.many_queries import score_tiles, take_exponentials
+from seq2seq_fast.triton_kernels.many_queries_backward import Side, unit_gradients
+from seq2seq_fast.triton_kernels.one_query import Source, score_tile
+from seq2seq_fast.triton_kernels.one_query_backward import score_gradient
+
+
+@triton.jit
+def _score_rows_kernel(
+    query, keys, exponentials, in_range, v, scores, Tq, Tx, A, tiles,
+    BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, STORED: tl.constexpr,
+):  # fmt: skip
+    """Scores of one query at a tile of positions."""
+    program = tl.program_id(0).to(tl.int64)
+    row = program // tiles
+    source = row // Tq
+    position = (program % tiles) * BLOCK_T + tl.arange(0, BLOCK_T)
+    there = position < Tx
+    places = (source * Tx + position)[:, None] * A
+    block = score_tile(
+        query + row * A, keys + places, exponentials + places, in_range + source, v, there, A, BLOCK_T, BLOCK_A, STORED
+    )
+    constant = tl.zeros((BLOCK_A,), tl.float32)
+    for start in range(0, A, BLOCK_A):
+        units = start + tl.arange(0, BLOCK_A)
+        constant += tl.load(v + units, mask=units < A, other=0.0).to(tl.float32)
+    block += tl.sum(constant, axis=0)
+    tl.store(scores + row * Tx + position, block.to(scores.dtype.element_ty), mask=there)
+
+
+def additive_score_forward(query: Tensor, keys: Tensor, exponentials: Tensor, in_range: Tensor, v: Tensor) -> Tensor:
+    """query [B, Tq, A] -> scores [B, Tq, Tx]."""
+    query, keys, exponentials, in_range, v = contiguous(query, keys, exponentials, in_range, v)
+    batch, queries, units = query.shape
+    positions = keys.shape[1]
+    source = Source(keys, keys, exponentials, in_range, v, None, None)
+    scores = query.new_empty(batch, queries, positions)
+    if queries > launch.FEW_QUERIES:
+        score_tiles(query, source, take_exponentials(query, source), scores, 0, True)
+        return scores
+    parameters = launch.one_query(batch * queries, positions, units, 8, keys.element_size())
+    tiles = launch.ceil_div(positions, parameters["BLOCK_T"])
+    wrap_triton(_score_rows_kernel)[(batch * queries * tiles,)](
+        query, keys, exponentials, in_range, v, scores, queries, positions, units, tiles,
+        BLOCK_T=parameters["BLOCK_T"], BLOCK_A=parameters["BLOCK_A"], STORED=keys.dtype == torch.float32,
+        num_warps=parameters["num_warps"], **launch.fusion(),
+    )  # fmt: skip
+    return scores
+
+
+def additive_score_backward(
+    grad_scores: Tensor,
+    query: Tensor,
+    keys: Tensor,
+    exponentials: Tensor,
+    in_range: Tensor,
+    v: Tensor,
+    needs: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of query, keys and v."""
+    grad_scores, query, keys, exponentials, in_range, v = contiguous(
+        grad_scores, query, keys, exponentials, in_range, v
+    )
+    batch, queries, units = query.shape
+    source = Source(keys, keys, exponentials, in_range, v, None, None)
+    grad_query, grad_keys, grad_v = (
+        torch.empty_like(t) if need else None for t, need in zip((query, keys, v), needs, strict=True)
+    )
+    if queries == 1:
+        score_gradient(
+            query.view(batch, units), source, grad_scores.view(batch, keys.shape[1]), None, grad_keys=grad_keys,
+            grad_query=None if grad_query is None else grad_query.view(batch, units), grad_v=grad_v,
+        )  # fmt: skip
+    else:
+        exponentials_of = take_exponentials(query, source)
+        side, key_side = Side(query, exponentials_of.queries), Side(keys, exponentials_of.keys)
+        if grad_query is not None:
+            unit_gradients(side, key_side, False, grad_scores, exponentials_of.queries_inside, source, grad_query)
+        if needs[1] or needs[2]:
+            sum_v = unit_gradients(
+                key_side, side, True, grad_scores, exponentials_of.queries_inside, source, grad_keys, with_v=needs[2]
+            )
+            if grad_v is not None and sum_v is not None:
+                grad_v.copy_(sum_v)
+    return asked((grad_query, grad_keys, grad_v), query)  # type: ignore[return-value]

@@ -1,0 +1,124 @@
+"""Launch parameters: small pure functions of the shape, so that a shape always runs the same code.
+
+The sizes follow from three aims. Programs should be many enough to occupy a large GPU; one program should keep about
+16 KiB of loads in flight; and tiles should be no larger than the data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch._library.triton import is_wrap_triton_enabled
+
+# Programs that occupy the largest GPUs (148 multiprocessors), four on each.
+MANY_PROGRAMS = 592
+TILE_BYTES = 16384
+MANY_SCORES = 1 << 23
+# Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
+FEW_QUERIES = 8
+BYTES_PER_WARP = 2048
+
+
+def ceil_div(a: int, b: int) -> int:
+    return (a + b - 1) // b
+
+
+def power_of_two(n: int, low: int, high: int) -> int:
+    """The least power of two from ``low`` to ``high`` that is not less than ``n`` (``high`` if there is none)."""
+    power = low
+    while power < n and power < high:
+        power *= 2
+    return power
+
+
+def fusion() -> dict[str, Any]:
+    """Multiplications and additions may be contracted; torch.compile, which traces the launch, sets its own."""
+    return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": True}
+
+
+def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:
+    """Tiles of source positions by units (and by value columns) for one query a program.
+
+    What a tile of positions leaves for the combining step are ``size`` float32 numbers, written and read: with 16
+    positions of float32 or 32 of 16 bits, at most a tenth of what it reads.
+    """
+    positions = power_of_two(source, 4, 64 // element_size)
+    while positions < 64 and positions < source and rows * ceil_div(source, 2 * positions) >= MANY_PROGRAMS:
+        positions *= 2
+    columns = TILE_BYTES // (positions * element_size)
+    block_a, block_d = power_of_two(units, 8, columns), power_of_two(size, 8, columns)
+    tile = positions * max(block_a, block_d) * element_size
+    return {
+        "BLOCK_T": positions,
+        "BLOCK_A": block_a,
+        "BLOCK_D": block_d,
+        "num_warps": power_of_two(ceil_div(tile, BYTES_PER_WARP), 1, 8),
+    }
+
+
+def combine(source: int, size: int) -> dict[str, int]:
+    """Columns of contexts and of weights that one program of the combining step writes."""
+    return {"BLOCK": power_of_two(max(source, size), 32, 256), "BLOCK_S": 32, "num_warps": 4}
+
+
+def weights_gradient(rows: int, source: int, size: int, element_size: int) -> dict[str, int]:
+    """Tiles of positions by value columns in the first half of one query's backward."""
+    parameters = one_query(rows, source, 8, size, element_size)
+    return {name: parameters[name] for name in ("BLOCK_T", "BLOCK_D", "num_warps")}
+
+
+def score_gradient(rows: int, source: int, units: int, element_size: int) -> tuple[dict[str, int], tuple[int, int]]:
+    """Tiles of the second half, and into how many shares of how many positions a source is split.
+
+    Units are shared out first: only where they do not occupy the device are positions, whose sums must then be added.
+    """
+    block_a = power_of_two(units, 8, 256 // element_size)
+    positions = power_of_two(source, 4, 32)
+    programs = rows * ceil_div(units, block_a)
+    splits = max(1, min(ceil_div(source, 2 * positions), MANY_PROGRAMS // max(1, programs)))
+    share = ceil_div(ceil_div(source, splits), positions) * positions
+    parameters = {
+        "BLOCK_T": positions,
+        "BLOCK_A": block_a,
+        "BLOCK_S": 32,
+        "num_warps": power_of_two(ceil_div(positions * block_a, 512), 1, 8),
+    }
+    return parameters, (max(1, ceil_div(source, max(1, share))), share)
+
+
+def exponentials(size: int) -> dict[str, int]:
+    return {"BLOCK": power_of_two(size, 32, 2048), "num_warps": 4}
+
+
+def query_chunk(batch: int, queries: int, source: int) -> int:
+    """Queries a source whose scores are held at once: all of them while those are few, else 32 MiB of them or 32."""
+    return min(queries, max(32, MANY_SCORES // max(1, batch * source)))
+
+
+def score_tiles(batch: int, queries: int, source: int, units: int) -> dict[str, int]:
+    """Tiles of queries by keys by units; smaller ones where those would leave the device idle."""
+    block_q, block_k = power_of_two(queries, 4, 16), power_of_two(source, 16, 64)
+    while block_q * block_k > 256 and batch * ceil_div(queries, block_q) * ceil_div(source, block_k) < MANY_PROGRAMS:
+        block_q, block_k = (block_q, block_k // 2) if block_k > 2 * block_q else (block_q // 2, block_k)
+    return {
+        "BLOCK_Q": block_q,
+        "BLOCK_K": block_k,
+        "BLOCK_A": power_of_two(units, 8, 32 if block_q * block_k == 1024 else 16),
+        "num_warps": power_of_two(block_q * block_k // 256, 1, 4),
+    }
+
+
+def softmax_rows(source: int) -> dict[str, int]:
+    block = power_of_two(source, 32, 1024)
+    return {"BLOCK": block, "num_warps": power_of_two(block // 256, 1, 4)}
+
+
+def unit_gradients(rows: int, others: int, units: int) -> dict[str, int]:
+    """Tiles of rows (whose gradient is taken) by others by units."""
+    block_r, block_a = power_of_two(rows, 4, 16), power_of_two(units, 8, 64)
+    return {
+        "BLOCK_R": block_r,
+        "BLOCK_O": power_of_two(others, 4, 8),
+        "BLOCK_A": block_a,
+        "num_warps": power_of_two(block_r * block_a // 256, 1, 4),
+    }

@@ -1,0 +1,195 @@
+"""Attention of many queries a source: scores in tiles of queries by keys, then softmax and context row by row.
+
+A tile holds every one of its sums in registers while it walks over the units, two units to a reciprocal; the operands
+arrive through shared memory, ahead of use. A score costs as many such steps as there are attention units, so writing
+it out and reading it again is next to free, and the products with the values are the vendor's. Queries are taken in
+chunks of bounded size, so memory grows with Tq + Tx unless the weights themselves are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.library import wrap_triton
+
+from seq2seq_fast.triton_kernels import launch
+from seq2seq_fast.triton_kernels.arithmetic import (
+    finite_or_zero_maximum,
+    inverse_or_zero,
+    natural_exponential,
+    pair_terms,
+    score_of_terms,
+    split_row,
+)
+from seq2seq_fast.triton_kernels.key_exponentials import float32_exponentials, query_exponentials
+from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
+
+
+@triton.jit
+def units_first(tile, ROWS: tl.constexpr, UNITS: tl.constexpr):
+    """[ROWS, UNITS] -> its even and its odd units, [UNITS / 2, ROWS] each."""
+    return tl.split(tl.permute(tl.reshape(tile, (ROWS, UNITS // 2, 2)), (1, 0, 2)))
+
+
+@triton.jit
+def _score_block(
+    query_rows, key_rows, v, query_there, key_there, A,
+    BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_A: tl.constexpr, STAGES: tl.constexpr, DIRECT: tl.constexpr,
+):  # fmt: skip
+    """Scores of a tile without their constant, and that constant, sum(v)."""
+    terms = tl.zeros((BLOCK_Q, BLOCK_K), tl.float32)
+    constant = tl.zeros((BLOCK_A,), tl.float32)
+    for start in tl.range(0, A, BLOCK_A, num_stages=STAGES):
+        units = start + tl.arange(0, BLOCK_A)
+        here = units < A
+        query = tl.load(query_rows + units[None, :], mask=query_there[:, None] & here[None, :], other=0.0)
+        key = tl.load(key_rows + units[None, :], mask=key_there[:, None] & here[None, :], other=0.0)
+        scale = tl.load(v + units, mask=here, other=0.0).to(tl.float32)
+        constant += scale
+        query_0, query_1 = units_first(query.to(tl.float32), BLOCK_Q, BLOCK_A)
+        key_0, key_1 = units_first(key.to(tl.float32), BLOCK_K, BLOCK_A)
+        v_0, v_1 = split_row(scale, BLOCK_A)
+        pairs = pair_terms(
+            query_0[:, :, None], query_1[:, :, None], key_0[:, None, :], key_1[:, None, :],
+            v_0[:, None, None], v_1[:, None, None], DIRECT,
+        )  # fmt: skip
+        terms += tl.sum(pairs, axis=0)
+    return score_of_terms(terms, DIRECT), tl.sum(constant, axis=0)
+
+
+@triton.jit
+def _score_tiles_kernel(
+    query, keys, query_exponentials, exponentials, query_inside, in_range, v, scores,
+    Tq, Tx, A, first, count, query_tiles, key_tiles,
+    BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_A: tl.constexpr, WITH_CONSTANT: tl.constexpr,
+):  # fmt: skip
+    """Scores of queries ``first`` to ``first + count`` of each source, [B, count, Tx]; nothing is masked here."""
+    program = tl.program_id(0).to(tl.int64)
+    key_tile = program % key_tiles
+    query_tile = (program // key_tiles) % query_tiles
+    source = program // key_tiles // query_tiles
+    i = query_tile * BLOCK_Q + tl.arange(0, BLOCK_Q)
+    j = key_tile * BLOCK_K + tl.arange(0, BLOCK_K)
+    query_place = (source * Tq + first + i)[:, None] * A
+    key_place = (source * Tx + j)[:, None] * A
+    direct = (tl.load(query_inside + source).to(tl.int32) & tl.load(in_range + source).to(tl.int32)) == 0
+    if direct:
+        block, constant = _score_block(
+            query + query_place, keys + key_place, v, i < count, j < Tx, A, BLOCK_Q, BLOCK_K, 8, 1, True
+        )
+    else:
+        block, constant = _score_block(
+            query_exponentials + query_place, exponentials + key_place, v, i < count, j < Tx, A,
+            BLOCK_Q, BLOCK_K, BLOCK_A, 3, False,
+        )  # fmt: skip
+    if WITH_CONSTANT:
+        block += constant
+    tl.store(
+        scores + (source * count + i)[:, None] * Tx + j[None, :],
+        block.to(scores.dtype.element_ty),
+        mask=(i < count)[:, None] & (j < Tx)[None, :],
+    )
+
+
+@triton.jit
+def _softmax_rows_kernel(
+    scores, weights, probabilities, logsumexp, lengths, mask, Tq, Tx, first, count, BLOCK: tl.constexpr
+):
+    """Softmax of one row of scores [B, count, Tx].
+
+    Written to ``weights`` [B, Tq, Tx] and to ``probabilities`` [B, count, Tx] where they are given (the latter in its
+    own dtype, for the product with the values); the row's maximum and sum are kept online, tile by tile.
+    """
+    row = tl.program_id(0).to(tl.int64)
+    source = row // count
+    whole_row = source * Tq + first + row % count
+    highest = tl.full((BLOCK,), float("-inf"), tl.float32)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, Tx, BLOCK):
+        position = start + tl.arange(0, BLOCK)
+        _, attended = attended_positions(position, source, lengths, mask, Tx)
+        score = tl.load(scores + row * Tx + position, mask=attended, other=float("-inf"))
+        higher = tl.maximum(highest, score)
+        shift = finite_or_zero_maximum(higher)
+        total = total * natural_exponential(highest - shift) + natural_exponential(score - shift)
+        highest = higher
+    shift = finite_or_zero_maximum(tl.max(highest, axis=0))
+    denominator = tl.sum(total * natural_exponential(highest - shift), axis=0)
+    inverse = inverse_or_zero(denominator)
+    tl.store(logsumexp + whole_row, shift + tl.log(denominator))
+    for start in range(0, Tx, BLOCK):
+        position = start + tl.arange(0, BLOCK)
+        _, attended = attended_positions(position, source, lengths, mask, Tx)
+        score = tl.load(scores + row * Tx + position, mask=attended, other=float("-inf"))
+        weight = natural_exponential(score - shift) * inverse
+        if weights is not None:
+            tl.store(weights + whole_row * Tx + position, weight, mask=position < Tx)
+        if probabilities is not None:
+            place = probabilities + row * Tx + position
+            tl.store(place, weight.to(probabilities.dtype.element_ty), mask=position < Tx)
+
+
+class Exponentials(NamedTuple):
+    """A call's exponentials of its queries [B, Tq, A] and keys [B, Tx, A], and which sources' queries are in range."""
+
+    queries: Tensor
+    queries_inside: Tensor
+    keys: Tensor
+
+
+def take_exponentials(query: Tensor, source: Source) -> Exponentials:
+    return Exponentials(*query_exponentials(query), float32_exponentials(source.keys, source.exponentials))
+
+
+def score_tiles(
+    query: Tensor, source: Source, exponentials: Exponentials, scores: Tensor, first: int, with_constant: bool
+) -> None:
+    """Scores of ``scores.shape[1]`` queries of each source from the ``first`` on, into ``scores`` [B, count, Tx]."""
+    batch, count, positions = scores.shape
+    units = query.shape[2]
+    parameters = launch.score_tiles(batch, count, positions, units)
+    query_tiles = launch.ceil_div(count, parameters["BLOCK_Q"])
+    key_tiles = launch.ceil_div(positions, parameters["BLOCK_K"])
+    wrap_triton(_score_tiles_kernel)[(batch * query_tiles * key_tiles,)](
+        query, source.keys, exponentials.queries, exponentials.keys, exponentials.queries_inside, source.in_range,
+        source.v, scores, query.shape[1], positions, units, first, count, query_tiles, key_tiles,
+        WITH_CONSTANT=with_constant, **parameters, **launch.fusion(),
+    )  # fmt: skip
+
+
+def attend_many_queries(query: Tensor, source: Source, need_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """query [B, Tq, A] -> context [B, Tq, D], weights [B, Tq, Tx] ([0] unless needed), logsumexp [B, Tq]."""
+    batch, queries, _ = query.shape
+    positions, size = source.values.shape[1:]
+    wide = source.values.dtype == torch.float32
+    context = source.values.new_empty(batch, queries, size)
+    weights = query.new_empty((batch, queries, positions) if need_weights else (0,), dtype=torch.float32)
+    logsumexp = query.new_empty((batch, queries), dtype=torch.float32)
+    exponentials = take_exponentials(query, source)
+    chunk = launch.query_chunk(batch, queries, positions)
+    for first in range(0, queries, chunk):
+        count = min(chunk, queries - first)
+        scores = query.new_empty((batch, count, positions), dtype=torch.float32)
+        score_tiles(query, source, exponentials, scores, first, False)
+        probabilities = scores if wide else torch.empty_like(scores, dtype=source.values.dtype)
+        softmax_rows(scores, weights if need_weights else None, probabilities, logsumexp, source, first)
+        if count == queries:
+            torch.bmm(probabilities, source.values, out=context)
+        else:
+            context[:, first : first + count] = torch.bmm(probabilities, source.values)
+    return context, weights, logsumexp
+
+
+def softmax_rows(
+    scores: Tensor, weights: Tensor | None, probabilities: Tensor | None, logsumexp: Tensor, source: Source, first: int
+) -> None:
+    """Softmax of scores [B, count, Tx], which are queries ``first`` and on of ``weights`` and ``logsumexp``."""
+    batch, count, positions = scores.shape
+    wrap_triton(_softmax_rows_kernel)[(batch * count,)](
+        scores, weights, probabilities, logsumexp, source.lengths, source.mask, logsumexp.shape[1], positions, first,
+        count, **launch.softmax_rows(positions), **launch.fusion(),
+    )  # fmt: skip
