@@ -123,10 +123,11 @@ def _updated(rows: list[results.Row], about: dict[str, Any], folder: Path) -> tu
         return rows, about
     if old_about["machine"] != about["machine"]:
         raise SystemExit(f"--update: {folder} holds figures of another machine or thread count; write elsewhere")
-    notes = {**old_about["workloads"]}
+    notes = old_about["workloads"]
     for name, note in about["workloads"].items():
         notes[name] = {**notes.get(name, {}), **note}
-    return results.merge(old_rows, rows), {**about, "workloads": notes}
+    names = [workload.name for workload in registry.WORKLOADS]
+    return results.merge(old_rows, rows, names), {**about, "workloads": notes}
 
 
 def _finish(rows: Sequence[results.Row], about: dict[str, Any], options: argparse.Namespace) -> int:

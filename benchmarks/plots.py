@@ -67,6 +67,7 @@ def _speed(rows: Sequence[Row]):
 def _source_length(rows: Sequence[Row]):
     """Time and memory of the decoder, forward and backward, against the length of the source."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     rows = [row for row in rows if row.workload.startswith("source_length/") and row.passed == "both"]
     if not rows:
@@ -79,6 +80,9 @@ def _source_length(rows: Sequence[Row]):
             points = [(length, value) for length, value in points if not math.isnan(value)]
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=_color(name, rows), label=name)
         axes.set(xscale="log", yscale="log", xlabel="source length", ylabel=label)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
     panels[0].legend(frameon=False)
     figure.tight_layout()
     return figure

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime, timezone
@@ -62,11 +62,15 @@ def read(folder: Path) -> tuple[list[Row], dict[str, Any]]:
     return rows, json.loads((folder / "latest.json").read_text())
 
 
-def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """The new rows, and the old ones of the workloads and dtypes that were not measured again."""
+def merge(old: Iterable[Row], new: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """The new rows, and the old ones of the workloads and dtypes that were not measured again, in the order of names.
+
+    Rows of workloads that are not among the names, because they are no more, are dropped.
+    """
     new = list(new)
     again = {(row.workload, row.dtype) for row in new}
-    return [row for row in old if (row.workload, row.dtype) not in again] + new
+    rows = [row for row in old if (row.workload, row.dtype) not in again] + new
+    return sorted((row for row in rows if row.workload in names), key=lambda row: names.index(row.workload))
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

@@ -28,10 +28,11 @@ def test_what_was_written_is_read_back(tmp_path):
     assert math.isnan(rows[1].peak_mib)
 
 
-def test_new_rows_replace_the_old_of_their_workload_and_dtype():
+def test_new_rows_replace_the_old_of_their_workload_and_dtype_in_order():
     other = Row("score/1", "eager", "float32", "both", 1.0, 1.0, 1.0, 1.0, 1.0)
     new = Row("attend/1", "cpu", "float32", "both", 0.5, 0.5, 0.5, 1.0, 0.75)
-    assert results.merge([ROW, other], [new]) == [other, new]
+    gone = Row("gone/1", "eager", "float32", "both", 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert results.merge([ROW, other, gone], [new], ["attend/1", "score/1"]) == [new, other]
 
 
 def test_provenance_names_machine_versions_date_and_commit():
