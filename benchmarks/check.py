@@ -69,8 +69,10 @@ def check(workload: Workload, contender: Contender, inputs: Inputs, results: Res
     bound, failures = workload.bound(inputs), []
     if len(results) != len(expected):
         raise CheckFailed(f"{contender.name} returned {len(results)} tensors, the reference {len(expected)}")
+    gradients = [_size(want) for name, want in expected if name.startswith("gradient")]
+    floor = bound.floor * max(gradients, default=0.0)
     for (name, got), (_, want) in zip(results, expected, strict=True):
-        failure = _compare(got, want, bound, name.startswith("gradient"), contender.is_baseline)
+        failure = _compare(got, want, bound, floor if name.startswith("gradient") else None, contender.is_baseline)
         if failure:
             failures.append(f"{name}: {failure}")
     if failures:
@@ -78,16 +80,21 @@ def check(workload: Workload, contender: Contender, inputs: Inputs, results: Res
         raise CheckFailed(f"{contender.name} is wrong on {workload.name}: {told}")
 
 
-def _compare(got: Tensor, want: Tensor, bound: Bound, is_gradient: bool, is_baseline: bool) -> str:
+def _size(tensor: Tensor) -> float:
+    return tensor.detach().abs().max().item() if tensor.numel() else 0.0
+
+
+def _compare(got: Tensor, want: Tensor, bound: Bound, floor: float | None, is_baseline: bool) -> str:
+    """What is wrong with a tensor, empty if nothing; ``floor`` is the size that a gradient has at least."""
     if got.shape != want.shape:
         return f"shape {tuple(got.shape)}, not {tuple(want.shape)}"
     if got.numel() == 0:
         return ""
     got, want = got.detach(), want.detach()
-    size = want.abs().max().item()
+    size = max(_size(want), floor or 0.0)
     eps, eps_out = torch.finfo(accumulation_dtype(got.dtype)).eps, torch.finfo(got.dtype).eps
     allowed = eps * (bound.absolute + bound.relative * size) + eps_out * bound.roundings * size
-    if is_gradient:
+    if floor is not None:
         allowed = max(allowed, eps * bound.relative * size) * bound.gradient
     if is_baseline and got.dtype.itemsize == 2:
         allowed = max(allowed, 0.05 * size)

@@ -42,13 +42,15 @@ class Bound:
     """The error allowed against float64 truth.
 
     ``eps (absolute + relative max|truth|) + eps_out roundings max|truth|``, with eps of the dtype that the operators
-    add in and eps_out of the dtype that they return. Gradients get ``gradient`` times as much.
+    add in and eps_out of the dtype that they return. Gradients get ``gradient`` times as much, and one whose largest
+    entry is below ``floor`` times that of all gradients is measured against that instead.
     """
 
     absolute: float = 0.0
     relative: float = 32.0
     roundings: float = 2.0
     gradient: float = 4.0
+    floor: float = 0.0
 
 
 @dataclass(frozen=True)

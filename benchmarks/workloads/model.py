@@ -35,6 +35,9 @@ def make_model(sizes: Sizes, draw: Draw) -> Seq2Seq:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Seq2Seq(config)
+        # A fresh model's attention hardly looks at anything, and gradients that are all rounding cannot be checked.
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
     # 16 bits are autocast's: the weights stay in float32.
     return model.to(draw.device, torch.float64 if draw.dtype == torch.float64 else torch.float32)
 
@@ -197,8 +200,9 @@ def sources_kept(longest: Sequence[int]) -> Iterator[int]:
 
 
 def training_bound(inputs: Inputs) -> Bound:
-    # Under autocast the weights' gradients are float32 tensors with the accuracy of 16 bits.
-    return Bound(relative=1e6 if inputs["dtype"].itemsize == 2 else 512)
+    # Under autocast the weights' gradients are float32 tensors with the accuracy of 16 bits, and those of attention,
+    # whose terms nearly cancel, are mostly rounding.
+    return Bound(relative=1e6, floor=0.01) if inputs["dtype"].itemsize == 2 else Bound(relative=512)
 
 
 def translation_bound(inputs: Inputs) -> Bound:

@@ -26,7 +26,10 @@ def test_eager_and_every_backend_compute_what_the_reference_computes(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", ["attend/80x50x1024x2048", "gru_cell/80x512x1024", "attention_decoder/80x15x15"])
+@pytest.mark.parametrize(
+    "name",
+    ["attend/80x50x1024x2048", "gru_cell/80x512x1024", "attention_decoder/80x15x15", "training_step/multi30k"],
+)
 def test_other_dtypes_are_within_their_bounds(name, dtype):
     checked(WORKLOADS[name], contenders(WORKLOADS[name], CPU, [], ["reference"])[0], dtype)
 
