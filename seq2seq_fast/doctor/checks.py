@@ -1,0 +1,172 @@
+"""The equivalence suite: what every backend must give, for every operator and dtype that it serves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from seq2seq_fast.doctor.comparison import (
+    Bound,
+    Comparison,
+    compare,
+    compare_bits,
+    compare_zeros,
+    worst,
+)
+from seq2seq_fast.doctor.evaluate import (
+    call,
+    captured,
+    gradients,
+    poisoned_memory,
+    projections,
+    truth,
+    with_gradients,
+)
+from seq2seq_fast.doctor.operators import Draw, Inputs, Operator, Outputs
+from seq2seq_fast.doctor.results import Check, one_line
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a check runs."""
+
+    backend: str
+    device: torch.device
+    dtype: torch.dtype
+    quick: bool = False
+
+    @property
+    def draw(self) -> Draw:
+        return Draw(self.dtype, self.device)
+
+
+Comparisons = Iterator[Comparison]
+
+
+def check_outputs(operator: Operator, target: Target) -> Comparisons:
+    """Outputs without gradients, at awkward sizes, lengths and masks."""
+    for case in operator.cases(target.quick):
+        inputs = operator.inputs(case, target.draw)
+        with torch.no_grad():
+            found = call(operator, inputs, target.backend)
+            true = call(operator, inputs.in_float64(), "reference")
+        yield from _compare(found, true, str(case), operator.bounds(inputs)[0])
+
+
+def check_gradients(operator: Operator, target: Target) -> Comparisons:
+    """Recorded outputs and every gradient, at the same."""
+    for case in operator.cases(target.quick):
+        inputs = operator.inputs(case, target.draw)
+        yield from _against_truth(operator, inputs, target, str(case), operator.bounds(inputs))
+
+
+def check_padding(operator: Operator, target: Target) -> Comparisons:
+    """Padding of NaN and infinities and sources with nothing to attend: exact zeros there, no NaN anywhere."""
+    case = operator.degenerate()
+    inputs = operator.inputs(case, target.draw)
+    operator.fill_padding(inputs)
+    found, true = with_gradients(operator, inputs, target.backend), truth(operator, inputs)
+    for got, want, bound in zip(found, true, operator.bounds(inputs), strict=True):
+        yield from _compare(got, want, str(case), bound)
+        for name in want:
+            yield compare_zeros(name, str(case), got[name], want[name])
+
+
+def check_large_arguments(operator: Operator, target: Target) -> Comparisons:
+    """Arguments far outside the exponentials' range, pairs that cancel, saturated gates."""
+    case = operator.degenerate()
+    inputs = operator.inputs(case, target.draw)
+    if operator.enlarge(inputs):
+        yield from _against_truth(operator, inputs, target, str(case), operator.bounds(inputs, large=True))
+
+
+def check_spoiled_rows(operator: Operator, target: Target) -> Comparisons:
+    """NaN in gives NaN out in the rows that it reaches and no others; infinities are arguments like any other."""
+    case = operator.degenerate()
+    inputs = operator.inputs(case, target.draw)
+    operator.spoil(inputs)
+    with torch.no_grad():
+        found = call(operator, inputs, target.backend)
+        true = call(operator, inputs.in_float64(), "reference")
+    yield from _compare(found, true, str(case), operator.bounds(inputs)[0])
+
+
+def check_same_bits(operator: Operator, target: Target) -> Comparisons:
+    """Two runs give the same bits, while memory that was never written holds NaN."""
+    case = operator.cases(target.quick)[-1]
+    inputs = operator.inputs(case, target.draw)
+    with poisoned_memory(), warnings.catch_warnings():
+        # Deterministic mode, wanted for its NaN alone, warns of what torch itself does not promise.
+        warnings.simplefilter("ignore")
+        first, again = (with_gradients(operator, inputs, target.backend) for _ in "ab")
+    for one, other in zip(first, again, strict=True):
+        for name in one:
+            yield compare_bits(name, str(case), one[name], other[name])
+
+
+def check_cuda_graph(operator: Operator, target: Target) -> Comparisons:
+    """Forward and backward captured in a CUDA graph and replayed."""
+    if target.device.type != "cuda":
+        return
+    case = operator.cases(target.quick)[1]
+    inputs = operator.inputs(case, target.draw).requiring_gradients()
+    starts = projections(call(operator, inputs, target.backend))
+    found: list[Outputs] = []
+
+    def run() -> None:
+        outputs = call(operator, inputs, target.backend)
+        found[:] = [outputs, gradients(outputs, inputs.tensors, starts)]
+
+    graph = captured(run)
+    graph.replay()
+    torch.cuda.synchronize(target.device)
+    for got, want, bound in zip(found, truth(operator, inputs), operator.bounds(inputs), strict=True):
+        yield from _compare(got, want, str(case), bound)
+
+
+CHECKS: dict[str, Callable[[Operator, Target], Comparisons]] = {
+    "outputs": check_outputs,
+    "gradients": check_gradients,
+    "padding, empty rows": check_padding,
+    "large arguments": check_large_arguments,
+    "NaN and infinities": check_spoiled_rows,
+    "same bits twice": check_same_bits,
+    "CUDA graph replay": check_cuda_graph,
+}
+
+
+def applicable(operator: Operator, device: torch.device) -> list[str]:
+    """The checks that mean something for an operator on a device."""
+    left_out = {"padding, empty rows"} if not operator.attends else set()
+    if device.type != "cuda":
+        left_out.add("CUDA graph replay")
+    return [name for name in CHECKS if name not in left_out]
+
+
+def run_check(name: str, operator: Operator, target: Target) -> Check | None:
+    """Run one; what raises has failed. None where it does not apply to the dtype."""
+    about = (target.backend, operator.name, str(target.dtype).removeprefix("torch."), name)
+    try:
+        compared = list(CHECKS[name](operator, target))
+    except Exception as error:
+        return Check(*about, worst=None, error=one_line(error))
+    if not compared:
+        return None
+    failed = tuple(comparison for comparison in compared if not comparison.passed)
+    return Check(*about, worst=worst(compared), failed=failed, compared=len(compared))
+
+
+def _against_truth(
+    operator: Operator, inputs: Inputs, target: Target, where: str, bounds: tuple[Bound, Bound]
+) -> Comparisons:
+    found = with_gradients(operator, inputs, target.backend)
+    for got, want, bound in zip(found, truth(operator, inputs), bounds, strict=True):
+        yield from _compare(got, want, where, bound)
+
+
+def _compare(found: Outputs, true: Outputs, where: str, bound: Bound) -> Comparisons:
+    for name, want in true.items():
+        yield compare(name, where, found[name], want, bound)

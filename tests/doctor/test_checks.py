@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from seq2seq_fast.doctor.checks import CHECKS, Target, applicable, run_check
+from seq2seq_fast.doctor.operators import OPERATORS, Draw
+from seq2seq_fast.doctor.operators.cells import GRUCell, LSTMCell
+from tests.doctor.backends import backend_for_tests
+from tests.support.engines import ENGINES
+
+CPU = torch.device("cpu")
+
+
+def by_name(operator):
+    return operator.name
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("operator", OPERATORS, ids=by_name)
+def test_every_backend_passes_every_check(engine, operator):
+    target = Target(engine.backend, torch.device(engine.device), torch.float32, quick=True)
+    for name in applicable(operator, target.device):
+        check = run_check(name, operator, target)
+        assert check.passed, (name, check.explanations)
+        assert check.compared and check.worst is not None
+
+
+def failed_checks(**changes):
+    with backend_for_tests(**changes) as backend:
+        target = Target(backend, CPU, torch.float32, quick=True)
+        checks = [run_check(name, LSTMCell(), target) for name in applicable(LSTMCell(), CPU)]
+    return [check.name for check in checks if not check.passed]
+
+
+def test_a_right_backend_passes():
+    assert failed_checks() == []
+
+
+def test_a_wrong_output_is_noticed_wherever_outputs_are_compared():
+    wrong = failed_checks(forward=lambda hidden: hidden * (1 + 1e-4))
+    assert wrong == ["outputs", "gradients", "NaN and infinities"]
+
+
+def test_a_wrong_gradient_is_noticed():
+    assert "gradients" in failed_checks(backward=lambda gates: gates * (1 + 1e-3))
+    assert failed_checks(backward=torch.zeros_like) == ["gradients", "large arguments"]
+
+
+def test_nan_that_spreads_to_other_rows_is_noticed():
+    spread = failed_checks(forward=lambda hidden: hidden + 0 * hidden.sum())
+    assert spread == ["NaN and infinities"]
+
+
+def test_memory_that_was_never_written_is_noticed():
+    def forward(hidden):
+        return torch.where(torch.empty_like(hidden).isnan(), torch.nan, hidden)
+
+    assert failed_checks(forward=forward) == ["same bits twice"]
+
+
+def test_bits_that_change_from_run_to_run_are_noticed():
+    turns = iter(range(10**6))
+
+    def forward(hidden):
+        return hidden * (1 + 2e-7 * (next(turns) % 2))
+
+    assert failed_checks(forward=forward) == ["same bits twice"]
+
+
+def test_a_call_that_raises_has_failed_in_one_line():
+    with backend_for_tests() as backend:
+        check = run_check("outputs", GRUCell(), Target(backend, CPU, torch.float32, quick=True))
+    assert not check.passed and check.worst is None
+    assert check.error.startswith("NotImplementedError: ") and "\n" not in check.error
+    assert check.explanations == [check.error]
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=by_name)
+def test_cases_reach_beyond_one_block_only_in_a_full_run(operator):
+    few, all_cases = operator.cases(quick=True), operator.cases(quick=False)
+    assert len(few) < len(all_cases)
+    assert max(size for case in few for size in case.sizes.values()) < 32
+    assert max(size for case in all_cases for size in case.sizes.values()) > 64
+
+
+def test_padding_is_checked_where_there_is_a_source_and_graphs_on_cuda():
+    for operator in OPERATORS:
+        assert ("padding, empty rows" in applicable(operator, CPU)) == operator.attends
+        assert "CUDA graph replay" not in applicable(operator, CPU)
+        assert "CUDA graph replay" in applicable(operator, torch.device("cuda"))
+    assert set(applicable(OPERATORS[0], torch.device("cuda"))) == set(CHECKS)
+
+
+@pytest.mark.parametrize("operator", [o for o in OPERATORS if o.attends], ids=by_name)
+def test_the_padding_check_has_a_full_a_half_and_an_empty_row_of_nan(operator):
+    inputs = operator.inputs(operator.degenerate(), Draw(torch.float32, CPU))
+    operator.fill_padding(inputs)
+    lengths, keys = inputs.constants["lengths"], inputs.tensors["keys"]
+    assert lengths[0] == keys.shape[1] and lengths[2] == 0
+    assert bool(keys[2].isnan().all()) and not bool(keys[0].isnan().all())
+
+
+def test_large_arguments_are_no_check_of_the_decoder_in_16_bits():
+    decoder = OPERATORS[-1]
+    assert run_check("large arguments", decoder, Target("reference", CPU, torch.bfloat16, quick=True)) is None
