@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -28,8 +29,15 @@ class CannotRun(Exception):
     """What was asked for is not to be had here."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """What is wrong with the arguments in one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CannotRun(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seq2seq-fast doctor", description=DESCRIPTION)
+    parser = _Parser(prog="seq2seq-fast doctor", description=DESCRIPTION)
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run; auto: cuda where there is one"
     )
@@ -52,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: instead of those that the process was started with.
     """
-    given = build_parser().parse_args(arguments)
     try:
+        given = build_parser().parse_args(arguments)
         plan = Plan(_device(given.device), quick=given.quick, timings=not given.no_timings)
         if given.report is not None:
             report.check_writable(given.report)

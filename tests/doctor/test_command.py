@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 
+import seq2seq_fast.cli
 from seq2seq_fast.doctor import command, examine, main, timings
 from seq2seq_fast.doctor.console import Console
 from seq2seq_fast.doctor.operators.cells import LSTMCell
@@ -94,6 +95,20 @@ def test_it_runs_as_a_module(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         runpy.run_module("seq2seq_fast.doctor", run_name="__main__")
     assert "--no-timings" in capsys.readouterr().out
+
+
+def test_wrong_arguments_are_one_line(capsys):
+    assert main(["--device", "tpu"]) == 2
+    assert main(["--fast"]) == 2
+    said, complained = capsys.readouterr()
+    assert said == "" and complained.count("\n") == 2
+    assert "argument --device: invalid choice: 'tpu'" in complained and "unrecognized arguments: --fast" in complained
+
+
+def test_the_command_line_hands_over_and_gives_its_exit_code(capsys):
+    assert seq2seq_fast.cli.main(["doctor", "--device", "tpu"]) == 2
+    assert "seq2seq-fast doctor: error" in capsys.readouterr().err
+    assert "doctor" in seq2seq_fast.cli.build_parser().format_help()
 
 
 def test_a_device_that_cannot_go_on_ends_the_run(monkeypatch):
