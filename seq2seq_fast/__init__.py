@@ -18,6 +18,7 @@ from seq2seq_fast.ops import (
     backends,
     gru_cell,
     lstm_cell,
+    use_backend,
 )
 from seq2seq_fast.version import __version__
 
@@ -36,4 +37,5 @@ __all__ = [
     "backends",
     "gru_cell",
     "lstm_cell",
+    "use_backend",
 ]

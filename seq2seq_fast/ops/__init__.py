@@ -5,7 +5,7 @@ from seq2seq_fast.ops.additive_score import additive_score
 from seq2seq_fast.ops.attention_decoder import AttentionDecoderOutput, attention_decoder
 from seq2seq_fast.ops.attention_decoder_step import AttentionDecoderStep, attention_decoder_step
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
-from seq2seq_fast.ops.backends import BackendStatus, backends
+from seq2seq_fast.ops.backends import BackendStatus, backends, use_backend
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 
@@ -23,4 +23,5 @@ __all__ = [
     "backends",
     "gru_cell",
     "lstm_cell",
+    "use_backend",
 ]

@@ -1,10 +1,16 @@
 """Which implementation serves an operator: ``reference``, ``cpu``, ``triton`` or ``cuda``.
 
 The choice follows the tensors' device; an explicit ``backend="..."`` is obeyed or raises. Nothing falls back silently.
+
+Environment, read at import:
+    SEQ2SEQ_FAST_BACKEND: the backend of every call that names none, as with :func:`use_backend`.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -62,8 +68,32 @@ def backends() -> dict[str, BackendStatus]:
     return dict(_BACKENDS)
 
 
+_preferred: str | None = os.environ.get("SEQ2SEQ_FAST_BACKEND") or None
+
+
+@contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Serve every call that names no backend with this one (None: by device again), layers and models included.
+
+    It holds for the whole process, all threads, until the block ends.
+
+    >>> with seq2seq_fast.use_backend("reference"):
+    ...     loss = model(source, lengths, target).readout.sum()
+    """
+    global _preferred
+    if name is not None and name not in _BACKENDS:
+        raise ValueError(f"backend={name!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
+    before, _preferred = _preferred, name
+    try:
+        yield
+    finally:
+        _preferred = before
+
+
 def choose_backend(backend: str | None, tensor: Tensor) -> str:
     """The backend that serves ``tensor``; raises ValueError where the named one is unknown or cannot."""
+    if backend is None:
+        backend = _preferred
     if backend is None:
         for name in _DEFAULTS.get(tensor.device.type, ()):
             if name in _BACKENDS and not _BACKENDS[name].why_not(tensor):

@@ -40,6 +40,10 @@ def attention_decoder_step(
 
     Returns state [B, K, H], cell_state [B, K, H] (None unless LSTM), context [B, K, D], weights [B, K, Tx].
     """
+    state_dtype, cell_dtype = state.dtype, None if cell_state is None else cell_state.dtype
+    dtypes = values.dtype, input.dtype
+    input, state, cell_state, keys, values, state_mask = widen(input, state, cell_state, keys, values, state_mask)
+    query_weight, query_bias, v = widen(query_weight, query_bias, v)
     if state_mask is not None:
         state = state * state_mask
     context, weights = attend(F.linear(state, query_weight, query_bias), keys, values, v, mask)
@@ -52,7 +56,12 @@ def attention_decoder_step(
         state = gru_cell(gates_from, state, *parameters, reset_after)
     else:
         state = rnn_cell(gates_from, state, *parameters)
-    return state, cell_state, context, weights
+    return (
+        state.to(state_dtype),
+        None if cell_state is None else cell_state.to(cell_dtype),
+        context.to(dtypes[0]),
+        weights.to(dtypes[1]),
+    )
 
 
 def attention_decoder(

@@ -83,3 +83,14 @@ def test_a_state_of_other_beams_is_named():
             t["weight_ih"],
             t["weight_hh"],
         )
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("cell", GATES)
+def test_autocast_carries_a_float32_state(engine, cell):
+    case = decoder_case(cell, device=engine.device)
+    for gradients in (False, True):
+        with torch.autocast(engine.device, dtype=torch.bfloat16), torch.set_grad_enabled(gradients):
+            states, contexts, _ = decode(case, engine.backend, projected=True)
+        assert states.dtype == torch.float32 and contexts.dtype == torch.bfloat16
+        assert_near(states, run_decoder(list(case.tensors.values()), case.options, "reference")[0].double(), error=0.05)

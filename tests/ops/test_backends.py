@@ -43,6 +43,17 @@ class _Cuda(torch.Tensor):
     device = torch.device("cuda")
 
 
+def test_a_preferred_backend_serves_calls_that_name_none_until_the_block_ends():
+    before = choose_backend(None, torch.zeros(1))
+    with seq2seq_fast.use_backend("reference"):
+        assert choose_backend(None, torch.zeros(1)) == "reference"
+        with seq2seq_fast.use_backend(None):
+            assert choose_backend(None, torch.zeros(1)) == before
+    assert choose_backend(None, torch.zeros(1)) == before
+    with pytest.raises(ValueError, match="backend='fastest' is unknown"), seq2seq_fast.use_backend("fastest"):
+        pass
+
+
 def test_importing_the_package_imports_nothing_of_the_command_door():
     heavy = ("lightning", "sentencepiece", "sacrebleu", "matplotlib", "jsonargparse", "tensorboard", "datasets")
     program = f"import sys, seq2seq_fast, seq2seq_fast.nn; print([m for m in {heavy!r} if m in sys.modules])"
