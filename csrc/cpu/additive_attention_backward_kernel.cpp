@@ -15,18 +15,38 @@ class AttendBackward {
 
   void run() const {
     if (grads_.grad_v == nullptr) {
-      return in_.queries == 1 ? one_query(nullptr) : many_queries(nullptr);
+      return run(nullptr);
     }
     const ScoreGradients<T> gradients(sources_, inputs_.positions, static_cast<A*>(grads_.grad_query),
                                       static_cast<A*>(grads_.grad_keys), static_cast<A*>(grads_.grad_v));
-    in_.queries == 1 ? one_query(&gradients) : many_queries(&gradients);
+    run(&gradients);
     gradients.finish();
   }
 
  private:
   static constexpr int64_t kColumns = 256;  // of the values' gradient, a task
 
+  void run(const ScoreGradients<T>* gradients) const {
+    A *const keys = static_cast<A*>(grads_.grad_keys), *const values = static_cast<A*>(grads_.grad_values);
+    const int64_t rows = in_.batch * in_.source;
+    const int64_t written = rows * ((keys == nullptr ? 0 : in_.units) + (values == nullptr ? 0 : inputs_.size));
+    if (in_.queries != 1) {
+      each_source(in_.batch, in_.queries * in_.source * (in_.units + inputs_.size), [&](const auto& next) {
+        QueryTile<A> tile(in_);
+        const Buffer<A> weights(tile.capacity * in_.source);
+        for (int64_t b = next(); b >= 0; b = next()) {
+          many_queries(b, gradients, tile, weights.data());
+        }
+      });
+    } else if (beyond_cache(written * sizeof(A)) && streamable(keys, in_.units) && streamable(values, inputs_.size)) {
+      one_query<true>(gradients);
+    } else {
+      one_query<false>(gradients);
+    }
+  }
+
   // A source at a time: what bounds this is the memory that it reads and writes, once.
+  template <bool kAround>
   void one_query(const ScoreGradients<T>* gradients) const {
     parallel_tasks(in_.batch, in_.source * (in_.units + inputs_.size), [&](const auto& next) {
       const auto exponentials = Buffer<A>(in_.units), weights = Buffer<A>(in_.source),
@@ -35,7 +55,7 @@ class AttendBackward {
         bool direct;
         score_rows_backward(b, 0, 1, exponentials.data(), &direct, weights.data(), grad_scores.data());
         if (gradients != nullptr) {
-          gradients->one_query(b, exponentials.data(), direct, grad_scores.data());
+          gradients->template one_query<kAround>(b, exponentials.data(), direct, grad_scores.data());
         }
         if (grads_.grad_values != nullptr) {
           clear_values_gaps(b);
@@ -44,56 +64,49 @@ class AttendBackward {
             A* const row = grad_values(b) + inputs_.positions.of(b)[n] * size;
             const Vec<A> w(weights.data()[n]);
             for_each_vector<A>(size, [&](int64_t d, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-              store(row + d, w * load(grad_context(b, 0) + d, lanes), lanes);
+              store_streamed<kAround>(row + d, w * load(grad_context(b, 0) + d, lanes), lanes);
             });
           }
         }
       }
+      stream_fence();
     });
   }
 
-  // Tiles of kQueryTile queries of every source: first the gradients of their scores, then, cut by units and columns
-  // so that every element has one writer, what comes of them.
-  void many_queries(const ScoreGradients<T>* gradients) const {
-    const int64_t largest = std::min(kQueryTile, in_.queries), batch = in_.batch;
-    const auto exponentials = Buffer<A>(batch * largest * in_.units);
-    const auto weights = Buffer<A>(batch * largest * in_.source), grad_scores = Buffer<A>(batch * largest * in_.source);
-    const auto direct = Buffer<bool>(batch * largest);
+  // Tiles of kQueryTile queries of a source: first the gradients of their scores, then, cut by units and columns so
+  // that every element has one writer, what comes of them.
+  void many_queries(int64_t b, const ScoreGradients<T>* gradients, QueryTile<A>& tile, A* weights) const {
     const int64_t columns = grads_.grad_values == nullptr ? 0 : (inputs_.size + kColumns - 1) / kColumns;
+    const int64_t pair_tasks = gradients == nullptr ? 0 : gradients->tasks();
     for (int64_t first = 0; first < in_.queries; first += kQueryTile) {
-      const int64_t rows = std::min(kQueryTile, in_.queries - first), groups = (rows + kRowTile - 1) / kRowTile;
-      parallel_tasks(batch * groups, kRowTile * in_.source * (in_.units + inputs_.size), [&](const auto& next) {
+      tile.begin(first, in_.queries);
+      const int64_t groups = (tile.rows + kRowTile - 1) / kRowTile;
+      parallel_tasks(groups, kRowTile * in_.source * (in_.units + inputs_.size), [&](const auto& next) {
         for (int64_t task = next(); task >= 0; task = next()) {
-          const int64_t b = task / groups, from = task % groups * kRowTile, row = b * rows + from;
-          score_rows_backward(b, first + from, std::min(kRowTile, rows - from), exponentials.data() + row * in_.units,
-                              direct.data() + row, weights.data() + row * in_.source,
-                              grad_scores.data() + row * in_.source);
+          const int64_t row = task * kRowTile;
+          score_rows_backward(b, first + row, std::min(kRowTile, tile.rows - row),
+                              tile.exponentials.data() + row * in_.units, tile.direct.data() + row,
+                              weights + row * in_.source, tile.grad_scores.data() + row * in_.source);
         }
       });
-      const QueryTile<A> tile{first, rows, exponentials.data(), direct.data(), grad_scores.data(), rows * in_.source};
-      const int64_t pair_tasks = gradients == nullptr ? 0 : gradients->tasks();
-      parallel_tasks(pair_tasks + batch * columns, rows * in_.source * kUnitTile<A>, [&](const auto& next) {
-        A pair_scratch[kPairScratch<A>];
+      parallel_tasks(pair_tasks + columns, tile.rows * in_.source * kUnitTile<A>, [&](const auto& next) {
+        A pair_scratch[kPairScratch<A>], panel[kQueryTile * kPanel<A>];
         for (int64_t task = next(); task >= 0; task = next()) {
           if (task < pair_tasks) {
-            gradients->tile(task, tile, pair_scratch);
+            gradients->units(task, b, tile, tile.grad_scores.data(), pair_scratch);
           } else {
-            const int64_t b = (task - pair_tasks) / columns, begin = (task - pair_tasks) % columns * kColumns;
-            values_gradient(weights.data() + b * rows * in_.source, in_.source, grad_context(b, first), rows,
-                            inputs_.positions.of(b), inputs_.positions.count(b), inputs_.size, begin,
-                            std::min(begin + kColumns, inputs_.size), first > 0, grad_values(b));
+            const int64_t begin = (task - pair_tasks) * kColumns;
+            values_gradient(weights, in_.source, grad_context(b, first), tile.rows, inputs_.positions.of(b),
+                            inputs_.positions.count(b), inputs_.size, begin, std::min(begin + kColumns, inputs_.size),
+                            first > 0, grad_values(b), panel);
           }
         }
       });
-      parallel_rows(batch, rows * in_.units, [&](int64_t b) {
-        if (gradients != nullptr) {
-          gradients->tile_direct(b, tile);
-        }
-        if (first == 0) {
-          clear_gaps(b, gradients);
-        }
-      });
+      if (gradients != nullptr) {
+        gradients->direct(b, tile, tile.grad_scores.data());
+      }
     }
+    clear_gaps(b, gradients);
   }
 
   // Weights of `rows` queries and the gradients of their scores, compact rows in_.source apart.

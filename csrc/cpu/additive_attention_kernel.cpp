@@ -12,23 +12,28 @@ class AttendWorker {
  public:
   using A = accumulation_t<T>;
 
-  AttendWorker(const AttendInputs& inputs, T* context, A* weights, A* logsumexp)
+  // Takes tiles of up to `queries` queries at once.
+  AttendWorker(const AttendInputs& inputs, int64_t queries, T* context, A* weights, A* logsumexp)
       : inputs_(inputs),
         in_(inputs.scores),
         sources_{inputs.scores},
         context_(context),
         weights_(weights),
         logsumexp_(logsumexp),
-        exponentials_(Buffer<A>(kRowTile * in_.units)),
-        scores_(Buffer<A>(kRowTile * in_.source)),
-        sums_(Buffer<A>(kRowTile * inputs.size)) {}
+        exponentials_(kRowTile * in_.units),
+        scores_(queries * in_.source),
+        sums_(std::is_same_v<T, A> ? 0 : queries * inputs.size),
+        panel_(queries == 1 ? 0 : kPanel<A> * in_.source) {}
 
-  void tile(int64_t b, int64_t first) {
-    const int64_t rows = std::min(kRowTile, in_.queries - first), row = b * in_.queries + first;
+  void tile(int64_t b, int64_t first, int64_t rows) {
+    const int64_t row = b * in_.queries + first;
     const int64_t count = inputs_.positions.count(b), size = inputs_.size;
     const int64_t* visited = inputs_.positions.of(b);
-    bool direct[kRowTile];
-    sources_.scores(b, first, rows, visited, count, exponentials_.data(), direct, scores_.data(), in_.source);
+    for (int64_t i = 0; i < rows; i += kRowTile) {
+      bool direct[kRowTile];
+      sources_.scores(b, first + i, std::min(kRowTile, rows - i), visited, count, exponentials_.data(), direct,
+                      scores_.data() + i * in_.source, in_.source);
+    }
     for (int64_t i = 0; i < rows; ++i) {
       logsumexp_[row + i] = softmax_row(scores_.data() + i * in_.source, count);
       if (weights_ != nullptr) {
@@ -40,7 +45,7 @@ class AttendWorker {
     if constexpr (std::is_same_v<T, A>) {
       sums = context_ + row * size;
     }
-    weighted_sum_tile(scores_.data(), in_.source, rows, values, visited, count, size, sums);
+    weighted_sum_tile(scores_.data(), in_.source, rows, values, visited, count, size, sums, panel_.data());
     if constexpr (!std::is_same_v<T, A>) {
       for_each_vector<A>(rows * size, [&](int64_t d, auto lanes) SEQ2SEQ_FAST_LAMBDA {
         store(context_ + row * size + d, load(sums + d, lanes), lanes);
@@ -55,8 +60,15 @@ class AttendWorker {
   T* const context_;
   A* const weights_;
   A* const logsumexp_;
-  const Buffer<A> exponentials_, scores_, sums_;
+  const Buffer<A> exponentials_, scores_, sums_, panel_;
 };
+
+// As many queries as share the packing of values, fewer where the threads would not all have several tasks. A multiple
+// of kRowTile, so that it does not change which queries are computed together.
+int64_t queries_a_task(int64_t batch, int64_t queries) {
+  const int64_t share = batch * queries / (4 * at::get_num_threads());
+  return std::min(queries, std::clamp<int64_t>(share / kRowTile * kRowTile, kRowTile, 32));
+}
 
 }  // namespace
 
@@ -64,11 +76,14 @@ void attend(const AttendInputs& inputs, void* context, void* weights, void* logs
   const ScoreInputs& in = inputs.scores;
   dispatch(in.type, [&]<typename T>() {
     using A = accumulation_t<T>;
-    const int64_t tiles = (in.queries + kRowTile - 1) / kRowTile;
-    parallel_tasks(in.batch * tiles, std::min(kRowTile, in.queries) * in.source * in.units, [&](const auto& next) {
-      AttendWorker<T> worker(inputs, static_cast<T*>(context), static_cast<A*>(weights), static_cast<A*>(logsumexp));
+    const int64_t tile = queries_a_task(in.batch, in.queries),
+                  tiles = (in.queries + tile - 1) / std::max<int64_t>(1, tile);
+    parallel_tasks(in.batch * tiles, tile * in.source * in.units, [&](const auto& next) {
+      AttendWorker<T> worker(inputs, tile, static_cast<T*>(context), static_cast<A*>(weights),
+                             static_cast<A*>(logsumexp));
       for (int64_t task = next(); task >= 0; task = next()) {
-        worker.tile(task / tiles, task % tiles * kRowTile);
+        const int64_t first = task % tiles * tile;
+        worker.tile(task / tiles, first, std::min(tile, in.queries - first));
       }
     });
   });

@@ -45,38 +45,40 @@ void additive_score_backward(const ScoreInputs& inputs, const void* grad_scores_
                                       static_cast<A*>(grad_v));
     const int64_t each = inputs.source * inputs.units;
     if (inputs.queries == 1) {
-      parallel_tasks(inputs.batch, each, [&](const auto& next) {
-        const auto exponentials = Buffer<A>(inputs.units);
+      const auto one_query = [&]<bool kAround>() {
+        parallel_tasks(inputs.batch, each, [&](const auto& next) {
+          const Buffer<A> exponentials(inputs.units);
+          for (int64_t b = next(); b >= 0; b = next()) {
+            bool direct;
+            sources.exponentials_of_queries(b, 0, 1, exponentials.data(), &direct);
+            gradients.template one_query<kAround>(b, exponentials.data(), direct, grad_scores + b * inputs.source);
+          }
+          stream_fence();
+        });
+      };
+      if (streamable(static_cast<A*>(grad_keys), inputs.units) && beyond_cache(inputs.batch * each * sizeof(A))) {
+        one_query.template operator()<true>();
+      } else {
+        one_query.template operator()<false>();
+      }
+    } else {
+      each_source(inputs.batch, inputs.queries * each, [&](const auto& next) {
+        QueryTile<A> tile(inputs);
         for (int64_t b = next(); b >= 0; b = next()) {
-          bool direct;
-          sources.exponentials_of_queries(b, 0, 1, exponentials.data(), &direct);
-          gradients.one_query(b, exponentials.data(), direct, grad_scores + b * inputs.source);
+          for (int64_t first = 0; first < inputs.queries; first += kQueryTile) {
+            tile.begin(first, inputs.queries);
+            sources.exponentials_of_queries(b, first, tile.rows, tile.exponentials.data(), tile.direct.data());
+            const A* const grads = grad_scores + (b * inputs.queries + first) * inputs.source;
+            parallel_tasks(gradients.tasks(), tile.rows * inputs.source * kUnitTile<A>, [&](const auto& next_units) {
+              A pair_scratch[kPairScratch<A>];
+              for (int64_t task = next_units(); task >= 0; task = next_units()) {
+                gradients.units(task, b, tile, grads, pair_scratch);
+              }
+            });
+            gradients.direct(b, tile, grads);
+          }
         }
       });
-    } else {
-      const int64_t largest = std::min(kQueryTile, inputs.queries);
-      const auto exponentials = Buffer<A>(inputs.batch * largest * inputs.units);
-      const auto direct = Buffer<bool>(inputs.batch * largest);
-      for (int64_t first = 0; first < inputs.queries; first += kQueryTile) {
-        const int64_t rows = std::min(kQueryTile, inputs.queries - first);
-        const QueryTile<A> tile{first,
-                                rows,
-                                exponentials.data(),
-                                direct.data(),
-                                grad_scores + first * inputs.source,
-                                inputs.queries * inputs.source};
-        parallel_rows(inputs.batch * rows, inputs.units, [&](int64_t row) {
-          sources.exponentials_of_queries(row / rows, first + row % rows, 1, exponentials.data() + row * inputs.units,
-                                          direct.data() + row);
-        });
-        parallel_tasks(gradients.tasks(), rows * inputs.source * kUnitTile<A>, [&](const auto& next) {
-          A pair_scratch[kPairScratch<A>];
-          for (int64_t task = next(); task >= 0; task = next()) {
-            gradients.tile(task, tile, pair_scratch);
-          }
-        });
-        parallel_rows(inputs.batch, rows * inputs.units, [&](int64_t b) { gradients.tile_direct(b, tile); });
-      }
     }
     gradients.finish();
   });

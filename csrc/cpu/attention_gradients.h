@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention_rows.h"
+#include "stream.h"
 
 namespace seq2seq_fast::cpu {
 
@@ -41,55 +42,56 @@ inline void dot_source(const accumulation_t<T>* grad, const T* values, const int
   }
 }
 
-// r[m] of one vector of a query's units with K keys, 1 or 2, of which two share a division.
+// r[m] of one vector of a query's units with K keys, of which two share a division; key(m) gives a vector.
 template <int K, typename A, typename Key>
 SEQ2SEQ_FAST_INLINE void reciprocals(const Vec<A>& query, const Key& key, Vec<A> (&r)[K]) {
-  static_assert(K == 1 || K == 2);
   if constexpr (K == 1) {
     r[0] = Vec<A>(1) / denominator<A>(query, key(0));
   } else {
-    const Vec<A> d0 = denominator<A>(query, key(0)), d1 = denominator<A>(query, key(1));
-    const Vec<A> inverse = Vec<A>(1) / (d0 * d1);
-    r[0] = inverse * d1;
-    r[1] = inverse * d0;
+    static_assert(K % 2 == 0);
+    for (int m = 0; m < K; m += 2) {
+      const Vec<A> d0 = denominator<A>(query, key(m)), d1 = denominator<A>(query, key(m + 1));
+      const Vec<A> inverse = Vec<A>(1) / (d0 * d1);
+      r[m] = inverse * d1;
+      r[m + 1] = inverse * d0;
+    }
   }
 }
 
-// grad_query[u] += 4 v_u sum_n ds_n r (1 - r) for one query in range, ds a compact row.
+// Writes grad_query[u] = 4 v_u sum_n ds_n r (1 - r) for one query in range, ds a compact row, reading key after key.
 template <typename A>
 inline void query_gradient(const A* query_exponentials, const A* key_exponentials, const A* v, const A* grad_scores,
                            int64_t units, const int64_t* positions, int64_t count, A* grad_query) {
-  constexpr int64_t N = kLanes<A>;
-  const auto columns = [&]<int C>(int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    Vec<A> q[C], sums[C];
-    for (int c = 0; c < C; ++c) {
-      q[c] = load(query_exponentials + u + c * N, lanes);
-      sums[c] = Vec<A>(0);
+  std::fill_n(grad_query, units, A(0));
+  for_each_rows<4>(key_exponentials, units, positions, count, [&]<int K>(int64_t n, auto& keys, auto& ahead) {
+    Vec<A> w[K];
+    for (int m = 0; m < K; ++m) {
+      w[m] = Vec<A>(grad_scores[n + m]);
     }
-    for (int64_t n = 0; n < count; ++n) {
-      const A* key = key_exponentials + positions[n] * units + u;
-      const Vec<A> w(grad_scores[n]);
-      for (int c = 0; c < C; ++c) {
-        const Vec<A> r = Vec<A>(1) / denominator<A>(q[c], load(key + c * N, lanes));
-        sums[c] = at::vec::fmadd(w, at::vec::fnmadd(r, r, r), sums[c]);
+    const auto prefetch = [&](int64_t u) SEQ2SEQ_FAST_LAMBDA {
+      for (int m = 0; m < K; ++m) {
+        __builtin_prefetch(ahead[m] + u);
       }
-    }
-    for (int c = 0; c < C; ++c) {
-      const Vec<A> factor = Vec<A>(4) * load(v + u + c * N, lanes);
-      store(grad_query + u + c * N, at::vec::fmadd(factor, sums[c], load(grad_query + u + c * N, lanes)), lanes);
-    }
-  };
-  int64_t u = 0;
-  for (; u + 4 * N <= units; u += 4 * N) {
-    columns.template operator()<4>(u, Whole{});
-  }
-  for_each_vector<A>(units - u, [&](int64_t rest, auto lanes)
-                                    SEQ2SEQ_FAST_LAMBDA { columns.template operator()<1>(u + rest, lanes); });
+    };
+    for_each_vector_of_line<A>(units, prefetch, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+      Vec<A> r[K];
+      reciprocals<K>(
+          load(query_exponentials + u, lanes), [&](int m) SEQ2SEQ_FAST_LAMBDA { return load(keys[m] + u, lanes); }, r);
+      Vec<A> sum = load(grad_query + u, lanes);
+      for (int m = 0; m < K; ++m) {
+        sum = at::vec::fmadd(w[m], at::vec::fnmadd(r[m], r[m], r[m]), sum);
+      }
+      store(grad_query + u, sum, lanes);
+    });
+  });
+  for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+    store(grad_query + u, Vec<A>(4) * load(v + u, lanes) * load(grad_query + u, lanes), lanes);
+  });
 }
 
 // Writes, for one query in range and all visited positions in one pass over the keys, grad_keys[n] = 4 w_n v r (1 - r),
-// grad_query = 4 v sum_n w_n r (1 - r) (null: not needed) and grad_v = sum_n w_n (1 - 2 r), two positions at a time.
-template <typename A>
+// grad_query = 4 v sum_n w_n r (1 - r) (null: not needed) and grad_v = sum_n w_n (1 - 2 r). kAround as in stream.h.
+template <bool kAround, typename A>
 inline void source_gradients(const A* query_exponentials, const A* key_exponentials, const A* v, const A* grad_scores,
                              int64_t units, const int64_t* positions, int64_t count, A* grad_query, A* grad_keys,
                              A* grad_v) {
@@ -97,41 +99,37 @@ inline void source_gradients(const A* query_exponentials, const A* key_exponenti
   if (grad_query != nullptr) {
     std::fill_n(grad_query, units, A(0));
   }
-  const auto visit = [&]<int K>(int64_t n) SEQ2SEQ_FAST_LAMBDA {
-    const A* key[K];
-    A* grad_key[K];
+  for_each_rows<2>(key_exponentials, units, positions, count, [&]<int K>(int64_t n, auto& keys, auto& ahead) {
+    A* to[K];
     Vec<A> w[K];
     for (int m = 0; m < K; ++m) {
-      key[m] = key_exponentials + positions[n + m] * units;
-      grad_key[m] = grad_keys + positions[n + m] * units;
+      to[m] = grad_keys + positions[n + m] * units;
       w[m] = Vec<A>(grad_scores[n + m]);
     }
-    for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-      const Vec<A> query = load(query_exponentials + u, lanes);
+    const auto prefetch = [&](int64_t u) SEQ2SEQ_FAST_LAMBDA {
+      for (int m = 0; m < K; ++m) {
+        __builtin_prefetch(ahead[m] + u);
+      }
+    };
+    for_each_vector_of_line<A>(units, prefetch, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
       const Vec<A> factor = Vec<A>(4) * load(v + u, lanes);
       Vec<A> r[K];
-      reciprocals<K>(query, [&](int m) SEQ2SEQ_FAST_LAMBDA { return load(key[m] + u, lanes); }, r);
+      reciprocals<K>(
+          load(query_exponentials + u, lanes), [&](int m) SEQ2SEQ_FAST_LAMBDA { return load(keys[m] + u, lanes); }, r);
       Vec<A> wr = load(grad_v + u, lanes);
       Vec<A> wf(0);
       for (int m = 0; m < K; ++m) {
         const Vec<A> f = w[m] * at::vec::fnmadd(r[m], r[m], r[m]);
         wr = at::vec::fmadd(w[m], r[m], wr);
         wf = wf + f;
-        store(grad_key[m] + u, factor * f, lanes);
+        store_streamed<kAround>(to[m] + u, factor * f, lanes);
       }
       store(grad_v + u, wr, lanes);
       if (grad_query != nullptr) {
         store(grad_query + u, at::vec::fmadd(factor, wf, load(grad_query + u, lanes)), lanes);
       }
     });
-  };
-  int64_t n = 0;
-  for (; n + 2 <= count; n += 2) {
-    visit.template operator()<2>(n);
-  }
-  if (n < count) {
-    visit.template operator()<1>(n);
-  }
+  });
   const Vec<A> total(sum_row(grad_scores, count));
   for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
     store(grad_v + u, at::vec::fnmadd(Vec<A>(2), load(grad_v + u, lanes), total), lanes);

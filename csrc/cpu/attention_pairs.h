@@ -40,32 +40,32 @@ inline constexpr int64_t kPairScratch = 2 * kQueryTile * kUnitTile<A>;
 
 namespace detail {
 
-// K positions from `n` on, against a tile of queries, one vector of units. q and dq are packed, kUnitTile apart;
-// key(m) and grad_key(m) give the addresses of the m-th position's units. Adds w r to `dv`; f = r (1 - r).
+// K positions from `n` on, against a tile of queries, one vector of units. q and dq are packed, kUnitTile apart. Adds
+// the sum of w r to `dv`; f = r (1 - r).
 template <int K, bool kQueries, typename A, typename Lanes>
 SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_query, int64_t tile, int64_t n, int64_t u,
                                    bool write, const A* q, A* dq, Vec<A>& dv, Lanes lanes) {
-  Vec<A> key[K], sums[K];
+  Vec<A> key[K], sums[K], wr[K];
   const A* weights = p.grad_scores + first_query * p.score_stride + n;
   for (int m = 0; m < K; ++m) {
     key[m] = load(p.keys + p.positions[n + m] * p.units + u, lanes);
-    sums[m] = Vec<A>(0);
+    sums[m] = wr[m] = Vec<A>(0);
   }
   for (int64_t i = 0; i < tile; ++i) {
     const Vec<A> query = load(q + i * kUnitTile<A>, Whole{});
-    Vec<A> w[K], r[K];
+    Vec<A> r[K];
     reciprocals<K>(query, [&](int m) SEQ2SEQ_FAST_LAMBDA { return key[m]; }, r);
     Vec<A> grad_query(0);
     if constexpr (kQueries) {
       grad_query = load(dq + i * kUnitTile<A>, Whole{});
     }
     for (int m = 0; m < K; ++m) {
-      w[m] = Vec<A>(weights[i * p.score_stride + m]);
+      const Vec<A> w(weights[i * p.score_stride + m]);
       const Vec<A> f = at::vec::fnmadd(r[m], r[m], r[m]);
-      sums[m] = at::vec::fmadd(w[m], f, sums[m]);
-      dv = at::vec::fmadd(w[m], r[m], dv);
+      sums[m] = at::vec::fmadd(w, f, sums[m]);
+      wr[m] = at::vec::fmadd(w, r[m], wr[m]);
       if constexpr (kQueries) {
-        grad_query = at::vec::fmadd(w[m], f, grad_query);
+        grad_query = at::vec::fmadd(w, f, grad_query);
       }
     }
     if constexpr (kQueries) {
@@ -74,6 +74,7 @@ SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_quer
   }
   const Vec<A> factor = Vec<A>(4) * load(p.v + u, lanes);
   for (int m = 0; m < K; ++m) {
+    dv = dv + wr[m];
     A* grad_key = p.grad_keys + p.positions[n + m] * p.units + u;
     store(grad_key, write ? factor * sums[m] : at::vec::fmadd(factor, sums[m], load(grad_key, lanes)), lanes);
   }
@@ -105,6 +106,11 @@ SEQ2SEQ_FAST_INLINE void pair_units(const PairGradients<A>& p, int64_t begin, in
       }
     });
     for (int64_t n = 0; n < p.count; n += 2) {
+      // Rows are far apart, so nothing else fetches what the end of this round and the next one need.
+      for (int64_t m = n; m < std::min(n + 2, p.count); ++m) {
+        __builtin_prefetch(p.grad_keys + p.positions[m] * p.units + begin);
+        __builtin_prefetch(p.keys + p.positions[std::min(m + 2, p.count - 1)] * p.units + begin);
+      }
       each_vector([&](int64_t c, auto lanes) SEQ2SEQ_FAST_LAMBDA {
         const int64_t u = begin + c * kLanes<A>;
         A* const tile_q = q + c * kLanes<A>;

@@ -48,6 +48,30 @@ inline bool query_exponentials(const T* query, int64_t units, accumulation_t<T>*
   return in_range;
 }
 
+// body.operator()<K>(n, rows, ahead) for K visited rows from n on, `size` long: the largest K while it goes, then
+// fewer. rows are their addresses, and ahead the addresses of rows to come, to be prefetched.
+template <int Largest, typename T, typename Body>
+SEQ2SEQ_FAST_INLINE void for_each_rows(T* data, int64_t size, const int64_t* positions, int64_t count,
+                                       const Body& body) {
+  int64_t n = 0;
+  const auto visit = [&]<int K>() SEQ2SEQ_FAST_LAMBDA {
+    for (; n + K <= count; n += K) {
+      T* rows[K];
+      T* ahead[K];
+      for (int m = 0; m < K; ++m) {
+        rows[m] = data + positions[n + m] * size;
+        ahead[m] = data + positions[std::min(n + K + m, count - 1)] * size;
+      }
+      body.template operator()<K>(n, rows, ahead);
+    }
+  };
+  if constexpr (Largest >= 4) {
+    visit.template operator()<4>();
+  }
+  visit.template operator()<2>();
+  visit.template operator()<1>();
+}
+
 template <typename A>
 SEQ2SEQ_FAST_INLINE Vec<A> denominator(const Vec<A>& query, const Vec<A>& key) {
   const Vec<A> d = at::vec::fmadd(query, key, Vec<A>(1));
@@ -58,44 +82,53 @@ SEQ2SEQ_FAST_INLINE Vec<A> denominator(const Vec<A>& query, const Vec<A>& key) {
   }
 }
 
-// scores[i * score_stride] = -2 sum_u v_u r_u for Q queries, `stride` apart, and one key, two units sharing a division:
-// v_0 / d_0 + v_1 / d_1 = (v_0 d_1 + v_1 d_0) / (d_0 d_1).
-template <int Q, typename A>
-inline void score_rows(const A* queries, int64_t stride, const A* key, const A* v, int64_t units, A* scores,
-                       int64_t score_stride) {
+// scores[i * score_stride + m] = -2 sum_u v_u r_u for Q queries, `stride` apart, and K keys, two units sharing a
+// division: v_0 / d_0 + v_1 / d_1 = (v_0 d_1 + v_1 d_0) / (d_0 d_1). The keys `ahead` are prefetched.
+template <int Q, int K, typename A>
+inline void score_block(const A* queries, int64_t stride, const A* const (&keys)[K], const A* const (&ahead)[K],
+                        const A* v, int64_t units, A* scores, int64_t score_stride) {
   constexpr int64_t N = kLanes<A>;
-  Vec<A> sums[Q];
-  for (int i = 0; i < Q; ++i) {
-    sums[i] = Vec<A>(0);
+  Vec<A> sums[Q][K];
+  for (auto& of_query : sums) {
+    std::fill_n(of_query, K, Vec<A>(0));
   }
   int64_t u = 0;
   for (; u + 2 * N <= units; u += 2 * N) {
-    const Vec<A> k0 = load(key + u, Whole{}), k1 = load(key + u + N, Whole{});
     const Vec<A> v0 = load(v + u, Whole{}), v1 = load(v + u + N, Whole{});
-    for (int i = 0; i < Q; ++i) {
-      const A* query = queries + i * stride + u;
-      const Vec<A> d0 = denominator<A>(load(query, Whole{}), k0), d1 = denominator<A>(load(query + N, Whole{}), k1);
-      sums[i] = sums[i] + at::vec::fmadd(v0, d1, v1 * d0) / (d0 * d1);
+    for (int m = 0; m < K; ++m) {
+      __builtin_prefetch(ahead[m] + u);
+      const Vec<A> k0 = load(keys[m] + u, Whole{}), k1 = load(keys[m] + u + N, Whole{});
+      for (int i = 0; i < Q; ++i) {
+        const A* query = queries + i * stride + u;
+        const Vec<A> d0 = denominator<A>(load(query, Whole{}), k0), d1 = denominator<A>(load(query + N, Whole{}), k1);
+        sums[i][m] = sums[i][m] + at::vec::fmadd(v0, d1, v1 * d0) / (d0 * d1);
+      }
     }
   }
   for_each_vector<A>(units - u, [&](int64_t rest, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    const Vec<A> k = load(key + u + rest, lanes), w = load(v + u + rest, lanes);
-    for (int i = 0; i < Q; ++i) {
-      sums[i] = sums[i] + w / denominator<A>(load(queries + i * stride + u + rest, lanes), k);
+    const Vec<A> w = load(v + u + rest, lanes);
+    for (int m = 0; m < K; ++m) {
+      const Vec<A> k = load(keys[m] + u + rest, lanes);
+      for (int i = 0; i < Q; ++i) {
+        sums[i][m] = sums[i][m] + w / denominator<A>(load(queries + i * stride + u + rest, lanes), k);
+      }
     }
   });
   for (int i = 0; i < Q; ++i) {
-    scores[i * score_stride] = -2 * sum_of_lanes<A>(sums[i]);
+    for (int m = 0; m < K; ++m) {
+      scores[i * score_stride + m] = -2 * sum_of_lanes<A>(sums[i][m]);
+    }
   }
 }
 
-// The scores of one query against every visited position, in range: a compact row.
+// The scores of one query against every visited position, in range: a compact row. Two keys at a time keep enough
+// loads in flight to stream them from memory.
 template <typename A>
 inline void score_source(const A* query_exponentials, const A* key_exponentials, const A* v, int64_t units,
                          const int64_t* positions, int64_t count, A* scores) {
-  for (int64_t n = 0; n < count; ++n) {
-    score_rows<1, A>(query_exponentials, 0, key_exponentials + positions[n] * units, v, units, scores + n, 0);
-  }
+  for_each_rows<2>(key_exponentials, units, positions, count, [&]<int K>(int64_t n, auto& keys, auto& ahead) {
+    score_block<1, K, A>(query_exponentials, 0, keys, ahead, v, units, scores + n, 0);
+  });
 }
 
 // The same out of range, from queries and keys themselves: sum_u v_u (tanh(q_u + k_u) - 1).

@@ -28,98 +28,113 @@ SEQ2SEQ_FAST_INLINE void with_rows(int64_t rows, const Body& body) {
 template <typename A>
 inline void score_tile(const A* query_exponentials, int64_t rows, const A* key_exponentials, const A* v, int64_t units,
                        const int64_t* positions, int64_t count, A* scores, int64_t score_stride) {
+  if (rows == 1) {
+    return score_source(query_exponentials, key_exponentials, v, units, positions, count, scores);
+  }
   with_rows(rows, [&]<int Q>() {
     for (int64_t n = 0; n < count; ++n) {
-      score_rows<Q, A>(query_exponentials, units, key_exponentials + positions[n] * units, v, units, scores + n,
-                       score_stride);
+      const A* const keys[1] = {key_exponentials + positions[n] * units};
+      score_block<Q, 1, A>(query_exponentials, units, keys, keys, v, units, scores + n, score_stride);
     }
   });
 }
+
+// Columns of a small matrix product that are packed at a time.
+template <typename A>
+inline constexpr int64_t kPanel = 4 * kLanes<A>;
 
 namespace detail {
 
-// sums[i * sum_stride + c] for Q rows of weights and C vectors of columns: sum_n weights(i, n) rows(n)[c].
-template <int Q, int C, typename T, typename Weight, typename Row, typename Lanes>
-SEQ2SEQ_FAST_INLINE void combine(int64_t count, const Weight& weight, const Row& row, bool accumulate,
-                                 accumulation_t<T>* sums, int64_t sum_stride, Lanes lanes) {
-  using A = accumulation_t<T>;
+// out(m)[c] (+)= sum_k weight(m, k) from(k)[c] for rows m of [0, Q) and C vectors of columns.
+template <int Q, int C, typename A, typename From, typename Weight, typename Out, typename Lanes>
+SEQ2SEQ_FAST_INLINE void product_block(int64_t terms, const Weight& weight, const From& from, const Out& out,
+                                       bool accumulate, Lanes lanes) {
   constexpr int64_t N = kLanes<A>;
-  Vec<A> s[Q][C];
-  for (int i = 0; i < Q; ++i) {
+  Vec<A> sums[Q][C];
+  for (int m = 0; m < Q; ++m) {
     for (int c = 0; c < C; ++c) {
-      s[i][c] = accumulate ? load(sums + i * sum_stride + c * N, lanes) : Vec<A>(0);
+      sums[m][c] = accumulate ? load(out(m) + c * N, lanes) : Vec<A>(0);
     }
   }
-  for (int64_t n = 0; n < count; ++n) {
-    const T* from = row(n);
+  for (int64_t k = 0; k < terms; ++k) {
     Vec<A> x[C];
     for (int c = 0; c < C; ++c) {
-      x[c] = load(from + c * N, lanes);
+      x[c] = load(from(k) + c * N, lanes);
     }
-    for (int i = 0; i < Q; ++i) {
-      const Vec<A> w(weight(i, n));
+    for (int m = 0; m < Q; ++m) {
+      const Vec<A> w(weight(m, k));
       for (int c = 0; c < C; ++c) {
-        s[i][c] = at::vec::fmadd(w, x[c], s[i][c]);
+        sums[m][c] = at::vec::fmadd(w, x[c], sums[m][c]);
       }
     }
   }
-  for (int i = 0; i < Q; ++i) {
+  for (int m = 0; m < Q; ++m) {
     for (int c = 0; c < C; ++c) {
-      store(sums + i * sum_stride + c * N, s[i][c], lanes);
+      store(out(m) + c * N, sums[m][c], lanes);
     }
   }
-}
-
-// The same over columns [begin, end).
-template <int Q, typename T, typename Weight, typename Row>
-SEQ2SEQ_FAST_INLINE void combine_columns(int64_t count, const Weight& weight, const Row& row, int64_t begin,
-                                         int64_t end, bool accumulate, accumulation_t<T>* sums, int64_t sum_stride) {
-  using A = accumulation_t<T>;
-  constexpr int64_t N = kLanes<A>;
-  int64_t d = begin;
-  for (; d + 2 * N <= end; d += 2 * N) {
-    combine<Q, 2, T>(count, weight, [&](int64_t n) { return row(n) + d; }, accumulate, sums + d, sum_stride, Whole{});
-  }
-  for_each_vector<A>(end - d, [&](int64_t rest, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    combine<Q, 1, T>(
-        count, weight, [&](int64_t n) { return row(n) + d + rest; }, accumulate, sums + d + rest, sum_stride, lanes);
-  });
 }
 
 }  // namespace detail
 
-// sums[i] = sum_n weights[i][n] values[positions[n]] for `rows` queries.
+// out(m)[c] (+)= sum_k weight(m, k) row(k)[c] for m < rows, k < terms and columns [begin, end). Columns are packed a
+// panel at a time: rows that are a power of two apart share few lines of the cache. panel holds kPanel * terms
+// elements.
+template <typename T, typename Weight, typename Row, typename Out>
+inline void small_product(int64_t rows, int64_t terms, int64_t begin, int64_t end, const Weight& weight, const Row& row,
+                          const Out& out, bool accumulate, accumulation_t<T>* panel) {
+  using A = accumulation_t<T>;
+  constexpr int64_t N = kLanes<A>;
+  for (int64_t column = begin; column < end; column += kPanel<A>) {
+    const int64_t width = std::min(kPanel<A>, end - column);
+    for (int64_t k = 0; k < terms; ++k) {
+      for_each_vector<A>(width, [&](int64_t c, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+        store(panel + k * kPanel<A> + c, load(row(k) + column + c, lanes), Whole{});
+      });
+    }
+    for (int64_t first = 0; first < rows; first += kRowTile) {
+      with_rows(std::min(kRowTile, rows - first), [&]<int Q>() {
+        const auto block = [&]<int C>(int64_t c, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+          detail::product_block<Q, C, A>(
+              terms, [&](int m, int64_t k) SEQ2SEQ_FAST_LAMBDA { return weight(first + m, k); },
+              [&](int64_t k) SEQ2SEQ_FAST_LAMBDA { return panel + k * kPanel<A> + c; },
+              [&](int m) SEQ2SEQ_FAST_LAMBDA { return out(first + m) + column + c; }, accumulate, lanes);
+        };
+        int64_t c = 0;
+        for (; c + 2 * N <= width; c += 2 * N) {
+          block.template operator()<2>(c, Whole{});
+        }
+        for_each_vector<A>(width - c, [&](int64_t rest, auto lanes)
+                                          SEQ2SEQ_FAST_LAMBDA { block.template operator()<1>(c + rest, lanes); });
+      });
+    }
+  }
+}
+
+// sums[i] = sum_n weights[i][n] values[positions[n]] for `rows` queries; panel holds kPanel * count elements.
 template <typename T>
 inline void weighted_sum_tile(const accumulation_t<T>* weights, int64_t weight_stride, int64_t rows, const T* values,
-                              const int64_t* positions, int64_t count, int64_t size, accumulation_t<T>* sums) {
+                              const int64_t* positions, int64_t count, int64_t size, accumulation_t<T>* sums,
+                              accumulation_t<T>* panel) {
   if (rows == 1) {
     return weighted_sum(weights, values, positions, count, size, sums);
   }
-  with_rows(rows, [&]<int Q>() {
-    detail::combine_columns<Q, T>(
-        count, [&](int64_t i, int64_t n) { return weights[i * weight_stride + n]; },
-        [&](int64_t n) { return values + positions[n] * size; }, 0, size, false, sums, size);
-  });
+  small_product<T>(
+      rows, count, 0, size, [&](int64_t i, int64_t n) { return weights[i * weight_stride + n]; },
+      [&](int64_t n) { return values + positions[n] * size; }, [&](int64_t i) { return sums + i * size; }, false,
+      panel);
 }
 
 // grad_values[positions[n]] = sum_i weights[i][n] grad[i] over all `queries`, columns [begin, end) alone; or adds it.
+// panel holds kPanel * queries elements.
 template <typename A>
 inline void values_gradient(const A* weights, int64_t weight_stride, const A* grad, int64_t queries,
                             const int64_t* positions, int64_t count, int64_t size, int64_t begin, int64_t end,
-                            bool accumulate, A* grad_values) {
-  for (int64_t n = 0; n < count;) {
-    // Neighbours in the list that are neighbours in the source go together.
-    int64_t rows = 1;
-    while (rows < kRowTile && n + rows < count && positions[n + rows] == positions[n] + rows) {
-      ++rows;
-    }
-    with_rows(rows, [&]<int Q>() {
-      detail::combine_columns<Q, A>(
-          queries, [&](int64_t m, int64_t i) { return weights[i * weight_stride + n + m]; },
-          [&](int64_t i) { return grad + i * size; }, begin, end, accumulate, grad_values + positions[n] * size, size);
-    });
-    n += rows;
-  }
+                            bool accumulate, A* grad_values, A* panel) {
+  small_product<A>(
+      count, queries, begin, end, [&](int64_t n, int64_t i) { return weights[i * weight_stride + n]; },
+      [&](int64_t i) { return grad + i * size; }, [&](int64_t n) { return grad_values + positions[n] * size; },
+      accumulate, panel);
 }
 
 // products[i][n] = grad[i] . values[positions[n]] for `rows` queries: the gradient of the weights.
@@ -131,22 +146,29 @@ inline void dot_tile(const accumulation_t<T>* grad, int64_t rows, const T* value
     return dot_source(grad, values, positions, count, size, products);
   }
   with_rows(rows, [&]<int Q>() {
-    for (int64_t n = 0; n < count; ++n) {
-      const T* value = values + positions[n] * size;
-      Vec<A> sums[Q];
-      for (int i = 0; i < Q; ++i) {
-        sums[i] = Vec<A>(0);
+    for_each_rows<2>(values, size, positions, count, [&]<int K>(int64_t n, auto& row, auto& /*ahead*/) {
+      Vec<A> sums[Q][K];
+      for (auto& of_query : sums) {
+        std::fill_n(of_query, K, Vec<A>(0));
       }
       for_each_vector<A>(size, [&](int64_t d, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        const Vec<A> x = load(value + d, lanes);
+        Vec<A> x[K];
+        for (int m = 0; m < K; ++m) {
+          x[m] = load(row[m] + d, lanes);
+        }
         for (int i = 0; i < Q; ++i) {
-          sums[i] = at::vec::fmadd(load(grad + i * size + d, lanes), x, sums[i]);
+          const Vec<A> g = load(grad + i * size + d, lanes);
+          for (int m = 0; m < K; ++m) {
+            sums[i][m] = at::vec::fmadd(g, x[m], sums[i][m]);
+          }
         }
       });
       for (int i = 0; i < Q; ++i) {
-        products[i * product_stride + n] = sum_of_lanes<A>(sums[i]);
+        for (int m = 0; m < K; ++m) {
+          products[i * product_stride + n + m] = sum_of_lanes<A>(sums[i][m]);
+        }
       }
-    }
+    });
   });
 }
 

@@ -42,4 +42,15 @@ inline void parallel_tasks(int64_t count, int64_t units_each, const Worker& work
   at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { worker(next); });
 }
 
+// Sources of a batch, divided among the threads where each thread gets several. Otherwise one worker has them all, and
+// the parallel regions inside it have the threads.
+template <typename Worker>
+inline void each_source(int64_t batch, int64_t units_each, const Worker& worker) {
+  if (batch >= 2 * at::get_num_threads()) {
+    return parallel_tasks(batch, units_each, worker);
+  }
+  int64_t taken = 0;
+  worker([&] { return taken < batch ? taken++ : -1; });
+}
+
 }  // namespace seq2seq_fast::cpu

@@ -50,14 +50,25 @@ struct Sources {
   }
 };
 
-// A tile of queries [first, first + rows) of every source, on the way back.
+// A tile of queries [first, first + rows) of one source on the way back, with its buffers.
 template <typename A>
 struct QueryTile {
-  int64_t first, rows;
-  const A* exponentials;  // [batch, rows, units]
-  const bool* direct;     // [batch, rows]
-  const A* grad_scores;   // [batch, rows, source], compact rows; a source's rows begin batch_stride apart
-  int64_t batch_stride;
+  explicit QueryTile(const ScoreInputs& inputs)
+      : capacity(std::min(kQueryTile, inputs.queries)),
+        exponentials(capacity * inputs.units),
+        grad_scores(capacity * inputs.source),
+        direct(capacity) {}
+
+  void begin(int64_t query, int64_t queries) {
+    first = query;
+    rows = std::min(capacity, queries - query);
+  }
+
+  const int64_t capacity;
+  int64_t first = 0, rows = 0;
+  const Buffer<A> exponentials;  // [rows, units]
+  const Buffer<A> grad_scores;   // [rows, source], compact rows; not used where they are elsewhere
+  const Buffer<bool> direct;     // [rows]
 };
 
 // The gradients of a batch, in the accumulation type; grad_v has a row for each source until `finish` adds them.
@@ -76,7 +87,9 @@ class ScoreGradients {
         grad_v_(grad_v),
         each_v_(Buffer<A>(in_.batch * in_.units)) {}
 
-  // The one query of source b; grad_scores is compact. Of the exponentials, zeros where it takes tanh itself.
+  // The one query of source b; grad_scores is compact. Its exponentials are zeros where it takes tanh itself. kAround
+  // as in stream.h, for the keys' gradients.
+  template <bool kAround>
   void one_query(int64_t b, const A* query_exponentials, bool direct, const A* grad_scores) const {
     const int64_t units = in_.units, count = positions_.count(b);
     const int64_t* visited = positions_.of(b);
@@ -85,8 +98,8 @@ class ScoreGradients {
     A* const grad_v = each_v_.data() + b * units;
     clear_gaps(b);
     if (!direct) {
-      source_gradients(query_exponentials, sources_.exponentials(b), sources_.v(), grad_scores, units, visited, count,
-                       grad_query, grad_keys, grad_v);
+      source_gradients<kAround>(query_exponentials, sources_.exponentials(b), sources_.v(), grad_scores, units, visited,
+                                count, grad_query, grad_keys, grad_v);
       return;
     }
     as_if_saturated(b, 1, grad_scores, 0);
@@ -94,46 +107,44 @@ class ScoreGradients {
                      grad_query, grad_keys, grad_v);
   }
 
-  // Number of tasks of a tile, for `tile` below.
-  int64_t tasks() const { return in_.batch * chunks(); }
+  // Number of tasks that `units` below divides a tile into.
+  int64_t tasks() const { return (in_.units + kChunk - 1) / kChunk; }
 
-  // One task of a tile; tiles come in ascending order. pair_scratch has kPairScratch elements.
-  void tile(int64_t task, const QueryTile<A>& tile, A* pair_scratch) const {
-    const int64_t b = task / chunks(), begin = task % chunks() * kChunk, end = std::min(begin + kChunk, in_.units);
-    const A* scores = tile.grad_scores + b * tile.batch_stride;
+  // One task of a tile of source b, with rows of grad_scores [rows, source] compact; tiles come in ascending order.
+  // pair_scratch has kPairScratch elements.
+  void units(int64_t task, int64_t b, const QueryTile<A>& tile, const A* grad_scores, A* pair_scratch) const {
     if (!in_.in_range[b]) {
       return;
     }
-    const PairGradients<A> pairs{tile.exponentials + b * tile.rows * in_.units,
-                                 in_.units,
-                                 tile.rows,
-                                 sources_.exponentials(b),
-                                 sources_.v(),
-                                 in_.units,
-                                 scores,
-                                 in_.source,
-                                 total(scores, tile.rows, positions_.count(b)),
-                                 positions_.of(b),
-                                 positions_.count(b),
-                                 query_of(b, tile.first),
-                                 in_.units,
-                                 tile.first > 0,
-                                 keys_of(b),
-                                 each_v_.data() + b * in_.units};
-    pair_gradients(pairs, begin, end, pair_scratch);
+    const PairGradients<A> pairs{.queries = tile.exponentials.data(),
+                                 .query_stride = in_.units,
+                                 .query_count = tile.rows,
+                                 .keys = sources_.exponentials(b),
+                                 .v = sources_.v(),
+                                 .units = in_.units,
+                                 .grad_scores = grad_scores,
+                                 .score_stride = in_.source,
+                                 .grad_total = total(grad_scores, tile.rows, positions_.count(b)),
+                                 .positions = positions_.of(b),
+                                 .count = positions_.count(b),
+                                 .grad_queries = query_of(b, tile.first),
+                                 .grad_query_stride = in_.units,
+                                 .accumulate = tile.first > 0,
+                                 .grad_keys = keys_of(b),
+                                 .grad_v = each_v_.data() + b * in_.units};
+    pair_gradients(pairs, task * kChunk, std::min((task + 1) * kChunk, in_.units), pair_scratch);
   }
 
-  // What the direct rows of a tile add to the gradients of source b, after all the tile's tasks.
-  void tile_direct(int64_t b, const QueryTile<A>& tile) const {
-    const A* scores = tile.grad_scores + b * tile.batch_stride;
+  // What the rows of a tile that take tanh itself add, after all the tile's tasks.
+  void direct(int64_t b, const QueryTile<A>& tile, const A* grad_scores) const {
     if (!in_.in_range[b]) {
-      as_if_saturated(b, tile.rows, scores, tile.first);
+      as_if_saturated(b, tile.rows, grad_scores, tile.first);
     }
     for (int64_t i = 0; i < tile.rows; ++i) {
-      if (tile.direct[b * tile.rows + i]) {
-        gradients_direct(sources_.query(b, tile.first + i), sources_.keys(b), sources_.v(), scores + i * in_.source,
-                         in_.units, positions_.of(b), positions_.count(b), query_of(b, tile.first + i), keys_of(b),
-                         each_v_.data() + b * in_.units);
+      if (tile.direct.data()[i]) {
+        gradients_direct(sources_.query(b, tile.first + i), sources_.keys(b), sources_.v(),
+                         grad_scores + i * in_.source, in_.units, positions_.of(b), positions_.count(b),
+                         query_of(b, tile.first + i), keys_of(b), each_v_.data() + b * in_.units);
       }
     }
   }
@@ -161,7 +172,6 @@ class ScoreGradients {
  private:
   static constexpr int64_t kChunk = 4 * kUnitTile<A>;
 
-  int64_t chunks() const { return (in_.units + kChunk - 1) / kChunk; }
   A* keys_of(int64_t b) const { return grad_keys_ + b * in_.source * in_.units; }
   A* query_of(int64_t b, int64_t i) const {
     return grad_query_ == nullptr ? nullptr : grad_query_ + (b * in_.queries + i) * in_.units;

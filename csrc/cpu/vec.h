@@ -89,6 +89,20 @@ SEQ2SEQ_FAST_INLINE void for_each_vector(int64_t size, const Body& body) {
   }
 }
 
+// The same, with line(offset) once a cache line of A before its vectors.
+template <typename A, typename Line, typename Body>
+SEQ2SEQ_FAST_INLINE void for_each_vector_of_line(int64_t size, const Line& line, const Body& body) {
+  constexpr int64_t kLine = std::max<int64_t>(64 / sizeof(A), kLanes<A>);
+  int64_t offset = 0;
+  for (; offset + kLine <= size; offset += kLine) {
+    line(offset);
+    for (int64_t part = 0; part < kLine; part += kLanes<A>) {
+      body(offset + part, Whole{});
+    }
+  }
+  for_each_vector<A>(size - offset, [&](int64_t rest, auto lanes) SEQ2SEQ_FAST_LAMBDA { body(offset + rest, lanes); });
+}
+
 // Adds the lanes, always in the same order.
 template <typename A>
 SEQ2SEQ_FAST_INLINE A sum_of_lanes(const Vec<A>& lanes) {
