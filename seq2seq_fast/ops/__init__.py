@@ -1,13 +1,16 @@
 """The public operators: checks once, autograd, choice of backend. One file an operator."""
 
+from seq2seq_fast.ops import cpu
 from seq2seq_fast.ops.additive_attention import additive_attention, attend
 from seq2seq_fast.ops.additive_score import additive_score
 from seq2seq_fast.ops.attention_decoder import AttentionDecoderOutput, attention_decoder
 from seq2seq_fast.ops.attention_decoder_step import AttentionDecoderStep, attention_decoder_step
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
-from seq2seq_fast.ops.backends import BackendStatus, backends, use_backend
+from seq2seq_fast.ops.backends import BackendStatus, backends, register_backend, use_backend
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
+
+register_backend("cpu", cpu.load())
 
 __all__ = [
     "AttentionDecoderOutput",

@@ -1,0 +1,99 @@
+// The attention decoder's arguments as tensors, in the accumulation type; schemas in seq2seq_fast/ops/schemas.py.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "attention_decoder_kernel.h"
+#include "tensors.h"
+
+namespace seq2seq_fast::cpu {
+
+using at::Tensor;
+using MaybeTensor = std::optional<Tensor>;
+
+// In the accumulation type and dense; a tensor that is not there stays away.
+inline Tensor widen(const Tensor& tensor, ScalarType type) { return tensor.to(type).contiguous(); }
+inline MaybeTensor widen(const MaybeTensor& tensor, ScalarType type) {
+  return tensor ? MaybeTensor(widen(*tensor, type)) : tensor;
+}
+
+template <typename T>
+RowSpan<T> span(const Tensor& matrix) {
+  return {static_cast<T*>(matrix.data_ptr()), matrix.numel() == 0 ? 0 : matrix.stride(0)};
+}
+template <typename T>
+RowSpan<T> span(const MaybeTensor& matrix) {
+  return matrix ? span<T>(*matrix) : RowSpan<T>{};
+}
+template <typename T>
+T* pointer(const MaybeTensor& tensor) {
+  return tensor ? static_cast<T*>(tensor->data_ptr()) : nullptr;
+}
+
+// body.operator()<A>() for the accumulation type.
+template <typename Body>
+void dispatch_accumulation(ScalarType type, const Body& body) {
+  if (type == ScalarType::Double) {
+    body.template operator()<double>();
+  } else {
+    body.template operator()<float>();
+  }
+}
+
+struct DecoderTensors {
+  // inputs [rows, E], one for each position that is computed; state, cell_state and state_mask [state_rows, H].
+  DecoderTensors(const Tensor& inputs, const Tensor& state, const MaybeTensor& cell_state, const Tensor& keys,
+                 const Tensor& values, const Tensor& exponentials, const Tensor& in_range, const Tensor& query_weight,
+                 const MaybeTensor& query_bias, const Tensor& v, const Tensor& weight_ih, const Tensor& weight_hh,
+                 const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& lengths,
+                 const MaybeTensor& mask, const MaybeTensor& state_mask, std::string_view cell, bool reset_after);
+
+  template <typename A>
+  void fill(Decoder<A>& decoder) const {
+    decoder.cell = cell;
+    decoder.batch = batch;
+    decoder.target = batch == 0 ? 0 : inputs.size(0) / batch;
+    decoder.source = source;
+    decoder.units = units;
+    decoder.size = size;
+    decoder.hidden = hidden;
+    decoder.keys = keys.const_data_ptr<A>();
+    decoder.exponentials = exponentials.const_data_ptr<A>();
+    decoder.values = values.const_data_ptr<A>();
+    decoder.in_range = in_range.const_data_ptr<bool>();
+    decoder.positions = &positions;
+    decoder.v = v.const_data_ptr<A>();
+    decoder.query_weight = span<const A>(query_weight);
+    decoder.context_weight = span<const A>(context_weight);
+    decoder.weight_hh = span<const A>(weight_hh);
+    decoder.state_mask = span<const A>(state_mask);
+  }
+
+  // An uninitialised matrix with a row for each row of inputs.
+  Tensor rows(int64_t width) const { return at::empty({inputs.size(0), width}, inputs.options()); }
+
+  // to = left right^T + bias
+  static void multiply(const Tensor& left, const Tensor& right, const MaybeTensor& bias, Tensor to) {
+    if (bias) {
+      at::addmm_out(to, *bias, left, right.t());
+    } else {
+      at::mm_out(to, left, right.t());
+    }
+  }
+
+  ScalarType type;
+  Cell cell;
+  int64_t batch, source, embedding, units, size, hidden, gates;
+  Tensor inputs, state;
+  MaybeTensor cell_state;
+  Tensor keys, values, exponentials, in_range, query_weight;
+  MaybeTensor query_bias;
+  Tensor v, weight_ih, weight_hh;
+  MaybeTensor bias_ih, bias_hh, state_mask;
+  Tensor input_weight, context_weight;  // the columns of weight_ih
+  Positions positions;
+};
+
+}  // namespace seq2seq_fast::cpu
