@@ -22,6 +22,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         shuffle: False takes the pairs in order of length, the same batches in each epoch.
         pool_batches: about how many batches a pool gives. More leaves less padding and less variety.
         seed: with the epoch, the seed of every shuffle.
+        skip: leave out this many batches of the first epoch that is taken, since they have been trained on before.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         shuffle: bool = True,
         pool_batches: int = 50,
         seed: int = 0,
+        skip: int = 0,
     ) -> None:
         if batch_tokens < 1 or pool_batches < 1:
             raise ValueError(f"batch_tokens and pool_batches are at least 1, not {batch_tokens} and {pool_batches}")
@@ -40,6 +42,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         self._shuffle = shuffle
         self._pool_batches = pool_batches
         self._seed = seed
+        self._skip = skip
         self._epoch = 0
         self._batches: list[list[int]] | None = None
 
@@ -53,7 +56,8 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return len(self._planned())
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._planned())
+        skip, self._skip = self._skip, 0
+        return iter(self._planned()[skip:])
 
     def _planned(self) -> list[list[int]]:
         if self._batches is None:

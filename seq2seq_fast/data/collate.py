@@ -21,12 +21,14 @@ class Batch(NamedTuple):
         target: int64 [B, Ty + 1], begin piece, pieces, end piece, padding. The decoder reads ``target[:, :-1]`` and
             predicts ``target[:, 1:]``.
         target_lengths: int64 [B], the number of predicted pieces (the end piece counts, the begin piece does not).
+        numbers: int64 [B], each pair's place in the text that it comes from.
     """
 
     source: Tensor
     source_lengths: Tensor
     target: Tensor
     target_lengths: Tensor
+    numbers: Tensor
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
@@ -50,4 +52,5 @@ class Collate:
     def __call__(self, pairs: Sequence[EncodedPair]) -> Batch:
         source, source_lengths = pad([pair.source for pair in pairs], self._source_pad_id)
         target, target_lengths = pad([pair.target for pair in pairs], self._target_pad_id)
-        return Batch(source, source_lengths, target, target_lengths - 1)
+        numbers = torch.tensor([pair.number for pair in pairs], dtype=torch.int64)
+        return Batch(source, source_lengths, target, target_lengths - 1, numbers)

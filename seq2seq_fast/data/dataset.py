@@ -12,13 +12,15 @@ from seq2seq_fast.data.vocabulary import Vocabulary
 
 
 class EncodedPair(NamedTuple):
-    """A pair as piece numbers, ready for `collate`.
+    """A pair as piece numbers, ready for `Collate`.
 
     The source ends with the end-of-sentence piece; the target begins with the begin and ends with the end piece.
+    ``number`` is the pair's place in the text that it comes from.
     """
 
     source: list[int]
     target: list[int]
+    number: int
 
 
 class PairDataset(Dataset[EncodedPair]):
@@ -44,13 +46,13 @@ class PairDataset(Dataset[EncodedPair]):
         max_length: int | None = None,
     ) -> None:
         self._encoded: list[EncodedPair] = []
-        for pair in pairs:
+        for number, pair in enumerate(pairs):
             source, target = source_vocabulary.encode(pair.source), target_vocabulary.encode(pair.target)
             if max_length is not None and not (0 < len(source) <= max_length and 0 < len(target) <= max_length):
                 continue
             target = [target_vocabulary.bos_id, *target, target_vocabulary.eos_id]
-            self._encoded.append(EncodedPair([*source, source_vocabulary.eos_id], target))
-        self.lengths = [(len(source), len(target)) for source, target in self._encoded]
+            self._encoded.append(EncodedPair([*source, source_vocabulary.eos_id], target, number))
+        self.lengths = [(len(pair.source), len(pair.target)) for pair in self._encoded]
         self.left_out = len(pairs) - len(self._encoded)
 
     def __len__(self) -> int:

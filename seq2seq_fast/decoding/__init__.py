@@ -3,5 +3,17 @@
 from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
+from seq2seq_fast.decoding.model_folder import load_model_folder, save_model_folder
+from seq2seq_fast.decoding.translator import SearchConfig, Translation, Translator
 
-__all__ = ["Hypothesis", "SearchLimits", "beam_search", "greedy_search"]
+__all__ = [
+    "Hypothesis",
+    "SearchConfig",
+    "SearchLimits",
+    "Translation",
+    "Translator",
+    "beam_search",
+    "greedy_search",
+    "load_model_folder",
+    "save_model_folder",
+]

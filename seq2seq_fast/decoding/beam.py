@@ -10,7 +10,7 @@ from torch import Tensor
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
 
 
-def length_penalty(length: int, alpha: float) -> float:
+def penalty_of(length: int, alpha: float) -> float:
     """Return ``((5 + length) / 6) ** alpha`` (Wu et al. 2016, "Google's Neural Machine Translation System", eq. 14)."""
     return ((5.0 + length) / 6.0) ** alpha
 
@@ -24,7 +24,7 @@ def beam_search(
     bos_id: int,
     eos_id: int,
     beam_size: int = 5,
-    alpha: float = 1.0,
+    length_penalty: float = 1.0,
     n_best: int = 1,
     limits: SearchLimits | None = None,
     need_weights: bool = False,
@@ -34,12 +34,12 @@ def beam_search(
     The beams of a source are queries on its one memory: its keys and values are never repeated. Of the candidates for
     the next position, those that end and are among the ``beam_size`` best are kept as finished; the search for a source
     is over when no beam's log probability, over the penalty of its length so far, beats its ``n_best`` finished ones,
-    or at the longest output. With ``alpha`` 0 no translation that the beam would still have reached can be better.
+    or at the longest output. With ``length_penalty`` 0 no translation that the beam could still reach would be better.
 
     Args:
         model, source, lengths, bos_id, eos_id, limits, need_weights: as in `greedy_search`.
         beam_size: K, at least 1; 1 gives what `greedy_search` gives.
-        alpha: strength of the length penalty; 0 compares log probabilities, which favours short translations.
+        length_penalty: the exponent alpha; 0 compares log probabilities, which favours short translations.
         n_best: how many hypotheses to return for each source, at most ``beam_size``.
 
     Returns:
@@ -52,7 +52,9 @@ def beam_search(
         raise ValueError(f"n_best must lie between 1 and beam_size; got n_best={n_best}, beam_size={beam_size}")
     if source.shape[0] == 0:
         return []
-    search = _Beams(source, lengths, (limits or SearchLimits()).most(lengths), beam_size, alpha, n_best, eos_id)
+    search = _Beams(
+        source, lengths, (limits or SearchLimits()).most(lengths), beam_size, length_penalty, n_best, eos_id
+    )
     state = start(model, source, lengths).expand(beam_size)
     tokens = source.new_full((source.shape[0], beam_size), bos_id)
     while True:
@@ -138,7 +140,7 @@ class _Beams:
     def _finish(self, scores: Tensor, parents: Tensor, ends: Tensor) -> None:
         """Keep the candidates that end and are among the K best."""
         ending = (ends[:, : self._beam_size] & scores[:, : self._beam_size].isfinite()).nonzero().tolist()
-        penalty = length_penalty(self._tokens.shape[2] + 1, self._alpha)
+        penalty = penalty_of(self._tokens.shape[2] + 1, self._alpha)
         for place, rank in ending:
             if self._active[place]:
                 self._add(place, int(parents[place, rank]), float(scores[place, rank]), penalty)
@@ -146,7 +148,7 @@ class _Beams:
     def _close(self) -> None:
         """End the search of the sources that cannot improve or are at their longest output."""
         length = self._tokens.shape[2]
-        penalty = length_penalty(length, self._alpha)
+        penalty = penalty_of(length, self._alpha)
         scores = self._scores.tolist()
         for place, row in enumerate(self._rows):
             if not self._active[place]:

@@ -28,24 +28,33 @@ _SWITCHES = (
 
 @dataclass(frozen=True)
 class Seq2SeqConfig:
-    """What a :class:`seq2seq_fast.nn.Seq2Seq` is made of. See :class:`Encoder` and :class:`AttentionDecoder`.
+    """What the model is made of: an :class:`Encoder` and an :class:`AttentionDecoder`.
 
     Attributes:
-        target_vocabulary_size: V.
-        source_vocabulary_size: of source tokens; None where the source is features [B, Tx, source_size].
-        source_size, target_size: the embeddings' sizes (source_size: of the features where there is no vocabulary).
-        encoder_hidden_size, decoder_hidden_size: the recurrent layers' sizes (of each direction in the encoder).
-        encoder_layers, decoder_layers: how many recurrent layers.
-        bidirectional: the encoder reads both ways.
-        cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU (False is the paper's).
-        attention: "additive", "multiplicative", "dot" or None. attention_size: A; the decoder's hidden size by default.
-        attention_position: "before" (Bahdanau) or "after" (Luong). input_feeding: with "after".
-        readout: "maxout" or "tanh". readout_size: the target embedding's size by default.
-        tie_embeddings: one matrix for the target embedding and the vocabulary projection.
-        share_embeddings: one matrix for the source and the target embedding (one vocabulary for both languages).
-        dropout: between layers and on the readout. embedding_dropout, recurrent_dropout: as they say.
-        variational: one dropout mask for all positions.
-        residual: every layer above the first adds its input to its output.
+        target_vocabulary_size: V, the number of target pieces.
+        source_vocabulary_size: The number of source pieces; None where the source is features [B, Tx, source_size].
+        source_size: Size of the source embedding, or of the features where there is no vocabulary.
+        target_size: Size of the target embedding.
+        encoder_hidden_size: Units of each of the encoder's layers, in each direction.
+        decoder_hidden_size: Units of each of the decoder's layers.
+        encoder_layers: Recurrent layers of the encoder.
+        decoder_layers: Recurrent layers of the decoder.
+        bidirectional: The encoder reads both ways.
+        cell: Recurrent cell: rnn, gru or lstm.
+        reset_after: Form of the GRU: true is cuDNN's, false that of Bahdanau et al.
+        attention: What scores the source positions: additive, multiplicative, dot, or null for a decoder without.
+        attention_size: Units of additive attention; the decoder's hidden size by default.
+        attention_position: Attention before the decoder's cell (Bahdanau et al.) or after it (Luong et al.).
+        input_feeding: With attention after the cell, the readout goes into the next position's input.
+        readout: The layer before the vocabulary: maxout (Bahdanau et al.) or tanh.
+        readout_size: Units of the readout; the target embedding's size by default.
+        tie_embeddings: One matrix for the target embedding and the vocabulary projection.
+        share_embeddings: One matrix for the source and the target embedding (one vocabulary for both languages).
+        dropout: Share of units dropped between layers and on the readout.
+        embedding_dropout: Share of units dropped on the embeddings.
+        recurrent_dropout: Share of units dropped on the recurrent state, the same at all positions.
+        variational: One dropout mask for all positions, everywhere.
+        residual: Every layer above the first adds its input to its output.
 
     Raises:
         TypeError, ValueError: an argument is not what it must be; the message names it, what was given and what is

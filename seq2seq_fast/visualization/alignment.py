@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-# Hangul is not in matplotlib's own font; the others are taken where the system has them.
-FONTS = ["DejaVu Sans", "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "AppleGothic"]
+# Hangul is not in matplotlib's own font, the first; of the others those are taken that the system has.
+_FONTS = ["DejaVu Sans", "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "AppleGothic"]
 _INCHES_A_WORD = 0.32
 
 
@@ -58,9 +59,11 @@ def draw_alignments(alignments: Sequence[Alignment], path: str | Path, *, column
     return path
 
 
-def _draw(axes, alignment: Alignment) -> None:
+def _draw(axes: Any, alignment: Alignment) -> None:
+    installed = set(font_manager.get_font_names())
+    fonts = [font for font in _FONTS if font in installed]
     axes.imshow(alignment.weights.detach().float().cpu().numpy(), cmap="gray", vmin=0, vmax=1, aspect="equal")
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=FONTS)
-    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=FONTS)
+    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=fonts)
+    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=fonts)
     axes.tick_params(length=0)

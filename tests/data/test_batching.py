@@ -54,3 +54,10 @@ def test_neighbours_in_length_share_a_batch():
 def test_a_budget_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         TokenBudgetSampler([(1, 1)], 0)
+
+
+def test_batches_that_were_trained_before_are_skipped_once():
+    lengths = [(1 + i % 37, 1 + i % 29) for i in range(500)]
+    whole = list(TokenBudgetSampler(lengths, 300))
+    sampler = TokenBudgetSampler(lengths, 300, skip=4)
+    assert list(sampler) == whole[4:] and list(sampler) == whole and len(sampler) == len(whole)

@@ -9,11 +9,13 @@ from seq2seq_fast.nn.seq2seq import Seq2Seq
 BOS, EOS = 2, 3
 
 
-def small_model(vocabulary=13, seed=0, sharpness=6.0, end=3.0, **settings):
+def small_model(vocabulary=13, seed=0, sharpness=6.0, end=3.0, source_vocabulary=13, **settings):
     """A random model whose next-piece distributions are far from uniform, so that searches make real choices."""
     torch.manual_seed(seed)
     sizes = {"source_size": 8, "target_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8}
-    config = Seq2SeqConfig(target_vocabulary_size=vocabulary, source_vocabulary_size=13, **(sizes | settings))
+    config = Seq2SeqConfig(
+        target_vocabulary_size=vocabulary, source_vocabulary_size=source_vocabulary, **(sizes | settings)
+    )
     model = Seq2Seq(config).eval()
     with torch.no_grad():
         model.decoder.output.weight.mul_(sharpness)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seq2seq_fast.decoding import SearchLimits, beam_search, greedy_search
-from seq2seq_fast.decoding.beam import length_penalty
+from seq2seq_fast.decoding.beam import penalty_of
 from tests.decoding.models import BOS, EOS, small_model, sources
 
 
@@ -24,7 +24,7 @@ def test_one_beam_is_greedy(alpha, seed):
     model = small_model(seed=seed)
     source, lengths = sources(25, seed=seed)
     arguments = {"bos_id": BOS, "eos_id": EOS, "need_weights": True}
-    beams = beam_search(model, source, lengths, beam_size=1, alpha=alpha, **arguments)
+    beams = beam_search(model, source, lengths, beam_size=1, length_penalty=alpha, **arguments)
     for [beam], greedy in zip(beams, greedy_search(model, source, lengths, **arguments), strict=True):
         assert beam.tokens == greedy.tokens
         assert beam.log_probability == pytest.approx(greedy.log_probability, abs=1e-4)
@@ -40,7 +40,7 @@ def test_a_wide_beam_finds_the_best_of_all_translations():
         model = small_model(vocabulary, seed=seed, sharpness=4.0, end=-1.0)
         source, lengths = sources(1, seed=seed)
         found = beam_search(
-            model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=vocabulary**longest, alpha=0.0, n_best=3,
+            model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=vocabulary**longest, length_penalty=0.0, n_best=3,
             limits=SearchLimits(0.0, longest),
         )[0]  # fmt: skip
         every = [
@@ -72,7 +72,7 @@ def test_scores_and_weights_belong_to_the_tokens():
     model = small_model(seed=1)
     source, lengths = sources(10, seed=4)
     found = beam_search(
-        model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=5, n_best=5, alpha=0.7, need_weights=True
+        model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=5, n_best=5, length_penalty=0.7, need_weights=True
     )
     for row, hypotheses in enumerate(found):
         size = int(lengths[row])
@@ -83,7 +83,7 @@ def test_scores_and_weights_belong_to_the_tokens():
             ended = len(one.tokens) < 2 * size + 10
             total = log_probability(model, sentence, one.tokens, ended)
             assert one.log_probability == pytest.approx(total, abs=1e-3)
-            assert one.score == pytest.approx(total / length_penalty(len(one.tokens) + ended, 0.7), abs=1e-3)
+            assert one.score == pytest.approx(total / penalty_of(len(one.tokens) + ended, 0.7), abs=1e-3)
             output = model(sentence[None], lengths[row : row + 1], torch.tensor([[BOS, *one.tokens]]))
             torch.testing.assert_close(one.weights, output.weights[0, :-1], atol=1e-5, rtol=1e-4)
 
@@ -91,7 +91,7 @@ def test_scores_and_weights_belong_to_the_tokens():
 def test_a_wider_beam_finds_more_probable_translations():
     model = small_model(seed=2, sharpness=4.0)
     source, lengths = sources(40, seed=6)
-    arguments = {"bos_id": BOS, "eos_id": EOS, "alpha": 0.0}
+    arguments = {"bos_id": BOS, "eos_id": EOS, "length_penalty": 0.0}
     narrow = beam_search(model, source, lengths, beam_size=1, **arguments)
     wide = beam_search(model, source, lengths, beam_size=8, **arguments)
     gains = [b[0].score - a[0].score for a, b in zip(narrow, wide, strict=True)]
@@ -102,14 +102,17 @@ def test_a_longer_translation_is_preferred_with_a_stronger_penalty():
     model = small_model(seed=2, sharpness=4.0)
     source, lengths = sources(40, seed=6)
     sizes = [
-        sum(len(found[0].tokens) for found in beam_search(model, source, lengths, bos_id=BOS, eos_id=EOS, alpha=alpha))
+        sum(
+            len(found[0].tokens)
+            for found in beam_search(model, source, lengths, bos_id=BOS, eos_id=EOS, length_penalty=alpha)
+        )
         for alpha in (0.0, 1.0, 2.0)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
 
 
 def test_length_penalty_is_the_published_one():
-    assert length_penalty(1, 0.6) == 1.0 and length_penalty(7, 1.0) == 2.0 and length_penalty(99, 0.0) == 1.0
+    assert penalty_of(1, 0.6) == 1.0 and penalty_of(7, 1.0) == 2.0 and penalty_of(99, 0.0) == 1.0
 
 
 def test_arguments_out_of_range_are_refused_and_nothing_gives_nothing():

@@ -37,7 +37,7 @@ def test_each_piece_is_the_most_probable_after_those_before(settings):
         if model.config.attention is not None and tokens:
             torch.testing.assert_close(hypothesis.weights, weights, atol=1e-5, rtol=1e-4)
         ended += len(tokens) < 2 * size + 10
-    assert 0 < ended
+    assert ended > 0
 
 
 def test_a_batch_gives_what_its_sentences_give_one_by_one():

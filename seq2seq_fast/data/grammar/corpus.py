@@ -61,18 +61,22 @@ def _pairs(source: Language, target: Language, split: Split, seed: int, max_word
     seen: set[str] = set()
     while True:
         sentence = sampler.sentence()
-        source_words, target_words = source(sentence), target(sentence)
-        pair = AlignedPair(
-            to_text(source_words),
-            to_text(target_words),
+        target_words = target(sentence)
+        target_text = to_text(target_words)
+        if len(target_words) > max_words or _split(target_text) != split:
+            continue
+        source_words = source(sentence)
+        source_text = to_text(source_words)
+        if len(source_words) > max_words or source_text in seen:
+            continue
+        seen.add(source_text)
+        yield AlignedPair(
+            source_text,
+            target_text,
             tuple(word.text for word in source_words),
             tuple(word.text for word in target_words),
             align(source_words, target_words),
         )
-        fits = max(len(source_words), len(target_words)) <= max_words
-        if fits and _split(pair.target) == split and pair.source not in seen:
-            seen.add(pair.source)
-            yield pair
 
 
 def _split(text: str) -> Split:

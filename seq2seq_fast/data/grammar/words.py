@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from seq2seq_fast.data.grammar.meaning import Sentence
 
 Key = tuple[Hashable, str]
+_END: tuple[Key, ...] = (("sentence", "end"),)
 
 
 class Word(NamedTuple):
@@ -40,22 +41,21 @@ def joined(phrases: Sequence[list[Word]], conjunction: str, *keys: Key) -> list[
 def sentence_case(phrase: Sequence[Word], end: str) -> list[Word]:
     """Return the phrase with a capital at its begin, single commas inside, and the sign that ends the sentence."""
     kept: list[Word] = []
+    before = ","
     for word in phrase:
-        if word.text == "," and (not kept or kept[-1].text == ","):
-            continue
-        kept.append(word)
-    if kept[-1].text == ",":
+        if word.text != "," or before != ",":
+            kept.append(word)
+            before = word.text
+    if before == ",":
         kept.pop()
     first = kept[0]
-    return [Word(first.text[0].upper() + first.text[1:], first.keys), *kept[1:], Word(end, (("sentence", "end"),))]
+    return [Word(first.text[0].upper() + first.text[1:], first.keys), *kept[1:], Word(end, _END)]
 
 
 def to_text(phrase: Sequence[Word]) -> str:
     """Return words as text: signs follow the word before them without a space."""
-    text = " ".join(word.text for word in phrase)
-    for sign in ",.?":
-        text = text.replace(f" {sign}", sign)
-    return text
+    text = " ".join([word.text for word in phrase])
+    return text.replace(" ,", ",").replace(" .", ".").replace(" ?", "?")
 
 
 def align(source: Sequence[Word], target: Sequence[Word]) -> tuple[tuple[int, int], ...]:

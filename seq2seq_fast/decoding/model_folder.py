@@ -1,0 +1,86 @@
+"""A trained translator as a folder: ``config.json``, ``model.safetensors`` (what ``Seq2Seq.from_pretrained`` reads too)
+and the vocabularies' files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_model
+
+from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
+from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
+
+
+def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, target: Vocabulary) -> Path:
+    """Write a translator. Files appear under their names only when they are complete, the weights last.
+
+    Args:
+        folder: made where it is missing; its other files stay.
+        model: the model, on any device.
+        source, target: the vocabularies, the same object for a joint one.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        model.save_pretrained(partial)
+        # The model card is for the Hub; here it would replace a README that someone has written.
+        (partial / "README.md").unlink(missing_ok=True)
+        save_vocabularies(partial, source, target)
+        for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq, Vocabulary, Vocabulary]:
+    """Read what `save_model_folder` wrote; the model is in evaluation mode.
+
+    Raises:
+        InputError: the folder is missing, is no model folder, or its parts do not belong together.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such model folder")
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: not a model folder ({name} is not there)")
+    try:
+        model = Seq2Seq(Seq2SeqConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8"))))
+        load_model(model, folder / WEIGHTS, strict=True)
+    except Exception as error:  # whatever a broken file makes the loaders raise
+        raise InputError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from error
+    model = model.to(device).eval()
+    source, target = load_vocabularies(folder)
+    sizes = (model.config.source_vocabulary_size, model.config.target_vocabulary_size)
+    if (len(source), len(target)) != sizes:
+        raise InputError(
+            f"{folder}: the vocabularies have {len(source):,} and {len(target):,} pieces, the model was trained with "
+            f"{sizes[0]:,} and {sizes[1]:,}: they come from another model"
+        )
+    return model, source, target
+
+
+def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> None:
+    """Write the vocabularies into a folder: one file where they are the same object."""
+    if source is target:
+        source.save(folder / _JOINT)
+    else:
+        source.save(folder / _SOURCE)
+        target.save(folder / _TARGET)
+
+
+def load_vocabularies(folder: Path) -> tuple[Vocabulary, Vocabulary]:
+    """Read what `save_vocabularies` wrote; a joint one is the same object twice."""
+    if any((folder / f"{_JOINT}{suffix}").is_file() for suffix in (".model", ".json")):
+        joint = load_vocabulary(folder / _JOINT)
+        return joint, joint
+    return load_vocabulary(folder / _SOURCE), load_vocabulary(folder / _TARGET)

@@ -1,0 +1,121 @@
+"""What watches a training: its speed and its budget."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint, Timer
+
+from seq2seq_fast.data import Batch
+from seq2seq_fast.training.config import TrainingConfig
+
+
+class TokensPerSecond(pl.Callback):
+    """Show and log how many target tokens a second are trained, validation not counted.
+
+    Args:
+        window: batches over which it is averaged.
+    """
+
+    def __init__(self, window: int = 20) -> None:
+        self._tokens: deque[int] = deque(maxlen=window)
+        self._seconds: deque[float] = deque(maxlen=window)
+        self._started = 0.0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, index: int) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        self._seconds.append(time.perf_counter() - self._started)
+        self._tokens.append(int(batch.target_lengths.sum()))
+        module.log("tokens_per_second", sum(self._tokens) / sum(self._seconds), prog_bar=True, batch_size=1)
+
+
+class Budget(pl.Callback):
+    """The limits of a training, the spent share of them, and the stop at the end.
+
+    Args:
+        config: the limits.
+        steps_per_epoch: returns the optimizer's steps in an epoch.
+
+    Attributes:
+        timer: stops the training when its time is over; a callback of its own.
+    """
+
+    def __init__(self, config: TrainingConfig, steps_per_epoch: Callable[[], int]) -> None:
+        self._config = config
+        self._steps_per_epoch = steps_per_epoch
+        self._seconds = None if config.max_minutes is None else 60.0 * config.max_minutes
+        duration = None if self._seconds is None else timedelta(seconds=self._seconds)
+        self.timer = Timer(duration, interval="step", verbose=False)
+
+    def spent(self, step: int) -> float:
+        """Return the largest spent share of time, steps and epochs at a step."""
+        shares = [0.0]
+        if self._seconds is not None:
+            shares.append(self.timer.time_elapsed() / self._seconds)
+        if self._config.max_steps is not None:
+            shares.append(step / self._config.max_steps)
+        if self._config.max_epochs is not None:
+            shares.append(step / (self._config.max_epochs * self._steps_per_epoch()))
+        return max(shares)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        # Not by the trainer's own limits: a training that is told to stop is validated once more at its last step.
+        steps, epochs = self._config.max_steps, self._config.max_epochs
+        last_step = steps is not None and trainer.global_step >= steps
+        last_epoch = epochs is not None and trainer.is_last_batch and trainer.current_epoch + 1 >= epochs
+        if last_step or last_epoch:
+            trainer.should_stop = True
+
+
+class LastCheckpoint(Checkpoint):
+    """Keep, at each validation, all that a training needs to go on from there.
+
+    The file appears under its name only when it is complete.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        partial = self._path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            os.replace(partial, self._path)
+
+
+class ValidationReport(pl.Callback):
+    """Print a line at each validation.
+
+    Args:
+        timer: counts the training's time.
+    """
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        trainer.print(
+            f"epoch {trainer.current_epoch + 1}, step {trainer.global_step:,}, "
+            f"{self._timer.time_elapsed() / 60:.1f} minutes: train loss {metrics.get('train_loss', float('nan')):.3f}, "
+            f"validation loss {metrics['validation_loss']:.3f}, BLEU {metrics['validation_bleu']:.2f}",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,135 @@
+"""The training command's settings. Each field is a flag of ``seq2seq-fast train`` and a key of its YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seq2seq_fast.data import InputError, VocabularyKind
+
+
+@dataclass
+class DataConfig:
+    """Sentence pairs and how they become batches.
+
+    Args:
+        train_source: Text file of source sentences, one a line (.gz is read too); or a TSV file of source and target.
+        train_target: Text file whose line N translates line N of train_source; left out for a TSV file.
+        validation_source: As train_source, for the sentences that are translated and scored during training.
+        validation_target: As train_target, for validation_source.
+        folder: Folder that the four names are relative to.
+        max_length: Leave out training pairs with more pieces than this on either side.
+        batch_tokens: The most tokens of a batch, padding included, counted on its longer side.
+        pool_batches: Sentences are sorted by length in pools of this many batches: more leaves less padding.
+        workers: Processes that prepare batches beside the training; 0 prepares them in the training's own.
+    """
+
+    train_source: str = ""
+    train_target: str | None = None
+    validation_source: str = ""
+    validation_target: str | None = None
+    folder: str = "."
+    max_length: int = 100
+    batch_tokens: int = 2000
+    pool_batches: int = 100
+    workers: int = 0
+
+    def paths(self, split: Literal["train", "validation"]) -> tuple[Path, Path | None]:
+        """Return source and target file of a split.
+
+        Raises:
+            InputError: the split has no source file.
+        """
+        source: str = getattr(self, f"{split}_source")
+        target: str | None = getattr(self, f"{split}_target")
+        if not source:
+            raise InputError(f"data.{split}_source is missing: name a text file of source sentences")
+        return Path(self.folder, source), Path(self.folder, target) if target else None
+
+
+@dataclass
+class VocabularyConfig:
+    """The pieces that text is cut into.
+
+    Args:
+        kind: Subwords by sentencepiece (bpe or unigram), words, or characters.
+        size: Number of pieces of each vocabulary, at most.
+        joint: One vocabulary for both languages, so that their embeddings can be shared.
+        source: File of a vocabulary to use as it is (a sentencepiece model or one that this program wrote).
+        target: As source, for the target language; a joint vocabulary needs source only.
+    """
+
+    kind: VocabularyKind = "bpe"
+    size: int = 8000
+    joint: bool = True
+    source: str | None = None
+    target: str | None = None
+
+
+@dataclass
+class OptimizationConfig:
+    """The optimizer and what steers it.
+
+    Args:
+        optimizer: Adam, AdamW, or Adadelta (the one of Bahdanau et al., with learning_rate 1).
+        learning_rate: Its highest value, reached after the warm-up.
+        weight_decay: Decay of the weights; decoupled with adamw.
+        schedule: Cosine decay to zero over the budget, decay by the inverse square root of the step, or constant.
+        warmup_steps: Steps over which the learning rate rises from zero.
+        gradient_clip: The largest norm of the whole gradient; 0 leaves it as it is.
+        label_smoothing: Share of the target probability that is spread over the whole vocabulary.
+        accumulate: Batches whose gradients make one step.
+    """
+
+    optimizer: Literal["adam", "adamw", "adadelta"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
+    warmup_steps: int = 200
+    gradient_clip: float = 1.0
+    label_smoothing: float = 0.1
+    accumulate: int = 1
+
+
+@dataclass
+class TrainingConfig:
+    """How long training takes, where it runs, and where it writes.
+
+    Args:
+        output: Folder to write: the model, and under training/ the checkpoints, the logs and the settings.
+        max_minutes: Time budget. The schedule is fitted to it, and training stops when it is spent.
+        max_epochs: The most passes over the training set.
+        max_steps: The most steps of the optimizer.
+        validate_every: Epochs between validations; less than 1 validates several times an epoch.
+        patience: Stop after this many validations without a better BLEU; 0 never stops early.
+        keep_best: How many of the best checkpoints (by BLEU) to keep.
+        resume: Go on from the last checkpoint in output.
+        overwrite: Replace the model that output already holds.
+        device: Where to train; auto takes a GPU where there is one.
+        devices: How many of them.
+        precision: 32, bf16 (mixed), or 64.
+        seed: Of initial weights, dropout and shuffles.
+        logger: Write the curves for TensorBoard, as a CSV file, or both.
+        progress: Show the progress bar.
+    """
+
+    output: str = "model"
+    max_minutes: float | None = None
+    max_epochs: int | None = None
+    max_steps: int | None = None
+    validate_every: float = 1.0
+    patience: int = 0
+    keep_best: int = 1
+    resume: bool = False
+    overwrite: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    precision: Literal["32", "bf16", "64"] = "32"
+    seed: int = 1
+    logger: Literal["tensorboard", "csv", "both"] = "both"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is None and self.max_epochs is None and self.max_steps is None:
+            self.max_epochs = 10

@@ -1,0 +1,122 @@
+"""The data of a training as Lightning wants it."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from seq2seq_fast.data import (
+    Collate,
+    InputError,
+    PairDataset,
+    SentencePair,
+    TokenBudgetSampler,
+    Vocabulary,
+    build_vocabulary,
+    load_vocabulary,
+    read_pairs,
+)
+from seq2seq_fast.training.config import DataConfig, VocabularyConfig
+
+
+class PairDataModule(pl.LightningDataModule):
+    """Training and validation batches of a parallel corpus.
+
+    Args:
+        config: the files and the batches.
+        vocabularies: source and target vocabulary, the same object for a joint one.
+        train, validation: the pairs as text.
+        seed: of the shuffles.
+
+    Attributes:
+        left_out: how many training pairs the length filter has left out.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        vocabularies: tuple[Vocabulary, Vocabulary],
+        train: list[SentencePair],
+        validation: list[SentencePair],
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._config, self._seed = config, seed
+        self._skip = 0
+        self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
+        self._train = PairDataset(train, *vocabularies, max_length=config.max_length)
+        # Every validation sentence counts for BLEU, however long it is.
+        self._validation = PairDataset(validation, *vocabularies)
+        self.left_out = self._train.left_out
+        self._batches = len(self._sampler(self._train, config.batch_tokens, shuffle=True))
+        if len(self._train) == 0:
+            raise InputError(
+                f"no training pair has 1 to {config.max_length} pieces on both sides: "
+                "see data.max_length, and the files' empty lines"
+            )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """The number of training batches in the first epoch; the others have about as many."""
+        return self._batches
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self._train, self._config.batch_tokens, shuffle=True, skip=self._skip)
+
+    def state_dict(self) -> dict[str, int]:
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        # Lightning counts the batches that an interrupted epoch has done, but leaves it to the loader to skip them.
+        self._skip = state_dict["batches_done"]
+
+    def val_dataloader(self) -> DataLoader:
+        # Without gradients a batch needs little memory, and a larger one is decoded faster.
+        return self._loader(self._validation, 2 * self._config.batch_tokens, shuffle=False)
+
+    def _loader(self, dataset: PairDataset, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> DataLoader:
+        workers = self._config.workers
+        return DataLoader(
+            dataset,
+            batch_sampler=self._sampler(dataset, batch_tokens, shuffle=shuffle, skip=skip),
+            collate_fn=self._collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            # One of its own, so that drawing the workers' seeds does not move the generator of the dropout masks.
+            generator=torch.Generator(),
+        )
+
+    def _sampler(self, dataset: PairDataset, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> TokenBudgetSampler:
+        return TokenBudgetSampler(
+            dataset.lengths,
+            batch_tokens,
+            shuffle=shuffle,
+            pool_batches=self._config.pool_batches,
+            seed=self._seed,
+            skip=skip,
+        )
+
+
+def load_pairs(config: DataConfig) -> tuple[list[SentencePair], list[SentencePair]]:
+    """Read the training and the validation pairs."""
+    return read_pairs(*config.paths("train")), read_pairs(*config.paths("validation"))
+
+
+def make_vocabularies(config: VocabularyConfig, train: list[SentencePair]) -> tuple[Vocabulary, Vocabulary]:
+    """Load or build source and target vocabulary; a joint one is the same object twice."""
+    sources, targets = [pair.source for pair in train], [pair.target for pair in train]
+    if config.joint:
+        if config.target is not None and config.target != config.source:
+            raise InputError("a joint vocabulary is named by vocabulary.source alone, or set vocabulary.joint to false")
+        joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config)
+        return joint, joint
+    source = load_vocabulary(config.source) if config.source else _build(sources, config)
+    target = load_vocabulary(config.target) if config.target else _build(targets, config)
+    return source, target
+
+
+def _build(lines: list[str], config: VocabularyConfig) -> Vocabulary:
+    return build_vocabulary(lines, config.kind, config.size)

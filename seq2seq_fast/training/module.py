@@ -1,0 +1,105 @@
+"""The model in training: loss, optimizer, validation BLEU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from seq2seq_fast.data import Batch, Vocabulary
+from seq2seq_fast.decoding import greedy_search
+from seq2seq_fast.evaluation import score
+from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.training.config import OptimizationConfig
+from seq2seq_fast.training.loss import vocabulary_loss
+from seq2seq_fast.training.schedule import Schedule
+
+
+class TranslationModule(pl.LightningModule):
+    """Teacher-forced training of a `Seq2Seq`, scored by the BLEU of greedy translations.
+
+    Args:
+        model: the model.
+        target_vocabulary: turns pieces into text, and names padding, begin and end.
+        optimization: optimizer and schedule.
+        references: the validation targets as text, by the numbers that the batches carry.
+        spent: returns the spent share of the budget at a step, for the schedule.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        target_vocabulary: Vocabulary,
+        optimization: OptimizationConfig,
+        references: Sequence[str],
+        spent: Callable[[int], float],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._vocabulary = target_vocabulary
+        self._optimization = optimization
+        self._references = references
+        self._spent = spent
+        self._translations: dict[int, str] = {}
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        loss = self._loss(batch, self._optimization.label_smoothing)
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.source))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        tokens = int(batch.target_lengths.sum())
+        self.log("validation_loss", self._loss(batch, 0.0), batch_size=tokens, on_epoch=True)
+        hypotheses = greedy_search(
+            self.model,
+            batch.source,
+            batch.source_lengths,
+            bos_id=self._vocabulary.bos_id,
+            eos_id=self._vocabulary.eos_id,
+        )
+        for number, hypothesis in zip(batch.numbers.tolist(), hypotheses, strict=True):
+            self._translations[number] = self._vocabulary.decode(hypothesis.tokens)
+
+    def on_validation_epoch_end(self) -> None:
+        numbers = sorted(self._translations)
+        scores = score([self._translations[n] for n in numbers], [self._references[n] for n in numbers])
+        self._translations = {}
+        self.log("validation_bleu", scores.bleu, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        # Lightning does not clip the gradients of a fused optimizer in mixed precision.
+        fused = self.trainer.precision in ("32-true", "64-true")
+        optimizer = _optimizer(self.model, self._optimization, fused)
+        schedule = Schedule(self._optimization.schedule, self._optimization.warmup_steps, self._spent)
+        # A function: LambdaLR would write an object's attributes into the checkpoint.
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # The dropout masks go on where they were, so that a resumed training is the uninterrupted one.
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["random_state"].cpu())
+
+    def _loss(self, batch: Batch, label_smoothing: float) -> Tensor:
+        output = self.model(batch.source, batch.source_lengths, batch.target[:, :-1], need_weights=False)
+        return vocabulary_loss(
+            output.readout,
+            self.model.decoder.output,
+            batch.target[:, 1:],
+            pad_id=self._vocabulary.pad_id,
+            label_smoothing=label_smoothing,
+        )
+
+
+def _optimizer(model: torch.nn.Module, config: OptimizationConfig, fused: bool) -> torch.optim.Optimizer:
+    settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimizer == "adadelta":
+        # Decay and epsilon of Bahdanau et al. 2014, section 4.2 and B.2.
+        return torch.optim.Adadelta(model.parameters(), rho=0.95, eps=1e-6, **settings)
+    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return optimizer(model.parameters(), fused=fused, **settings)

@@ -1,0 +1,194 @@
+"""A whole training: from files to a model folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from seq2seq_fast.data import InputError, Vocabulary
+from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
+from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, TokensPerSecond, ValidationReport
+from seq2seq_fast.training.config import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
+from seq2seq_fast.training.data_module import PairDataModule, load_pairs, make_vocabularies
+from seq2seq_fast.training.module import TranslationModule
+
+_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training has made.
+
+    Attributes:
+        folder: the model folder.
+        bleu: greedy validation BLEU of the model in it.
+        steps, minutes: how long it took.
+    """
+
+    folder: Path
+    bleu: float
+    steps: int
+    minutes: float
+
+
+def train(
+    data: DataConfig,
+    vocabulary: VocabularyConfig,
+    model: dict[str, Any],
+    optimization: OptimizationConfig,
+    training: TrainingConfig,
+) -> TrainingResult:
+    """Train a translator and write it as a model folder, with the weights of the best validation BLEU.
+
+    Args:
+        data, vocabulary, optimization, training: the settings.
+        model: fields of `Seq2SeqConfig`, without the vocabularies' sizes.
+
+    Raises:
+        InputError: a file or a setting cannot be used, or the output folder already holds a model.
+    """
+    output = Path(training.output)
+    work = output / "training"
+    last = work / "checkpoints" / "last.ckpt"
+    _check_output(output, last, training)
+    _quiet_lightning()
+    pl.seed_everything(training.seed, verbose=False)
+    train_pairs, validation_pairs = load_pairs(data)
+    vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs)
+    network = Seq2Seq(_model_config(model, vocabularies))
+    batches = PairDataModule(data, vocabularies, train_pairs, validation_pairs, seed=training.seed)
+    budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
+    references = [pair.target for pair in validation_pairs]
+    module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent)
+    best = ModelCheckpoint(
+        last.parent,
+        filename="step{step}-bleu{validation_bleu:.2f}",
+        auto_insert_metric_name=False,
+        monitor="validation_bleu",
+        mode="max",
+        save_top_k=training.keep_best,
+        save_weights_only=True,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    callbacks = [*_callbacks(training, budget), best, LastCheckpoint(last)]
+    trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
+    work.mkdir(parents=True, exist_ok=True)
+    save_vocabularies(work, *vocabularies)
+    _save_settings(work, data, vocabulary, model, optimization, training)
+    trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
+    _load_best(network, best)
+    save_model_folder(output, network, *vocabularies)
+    minutes = budget.timer.time_elapsed() / 60
+    return TrainingResult(output, float(best.best_model_score or 0.0), trainer.global_step, minutes)
+
+
+def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
+    if training.resume:
+        if not last.is_file():
+            raise InputError(f"{last}: no checkpoint to resume from")
+    elif (output / WEIGHTS).exists() and not training.overwrite:
+        raise InputError(f"{output} already holds a model: choose another output, or give --training.overwrite=true")
+    elif last.exists() and not training.overwrite:
+        raise InputError(
+            f"{output} already holds an unfinished training: go on with --training.resume=true, "
+            "or give --training.overwrite=true"
+        )
+    elif output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, a folder is wanted")
+    elif training.overwrite:
+        shutil.rmtree(last.parent, ignore_errors=True)
+
+
+def _quiet_lightning() -> None:
+    """Leave out what Lightning says of itself at each start."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    messages = (
+        "does not have many workers",
+        "Checkpoint directory .* exists",
+        "is not empty",
+        "LeafSpec.* is deprecated",
+        "smaller than the logging interval",
+        "dataloader is not resumable",
+    )
+    for message in messages:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+
+
+def _model_config(model: dict[str, Any], vocabularies: tuple[Vocabulary, Vocabulary]) -> Seq2SeqConfig:
+    source, target = vocabularies
+    if model.get("share_embeddings") and source is not target:
+        raise InputError("model.share_embeddings needs one vocabulary for both languages: set vocabulary.joint to true")
+    try:
+        return Seq2SeqConfig(source_vocabulary_size=len(source), target_vocabulary_size=len(target), **model)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model: {error}") from None
+
+
+def _callbacks(training: TrainingConfig, budget: Budget) -> list[pl.Callback]:
+    # The timer counts also without a limit: the report shows the time.
+    callbacks: list[pl.Callback] = [budget.timer, budget, TokensPerSecond(), ValidationReport(budget.timer)]
+    if training.progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=10))
+    if training.patience > 0:
+        callbacks.append(EarlyStopping("validation_bleu", mode="max", patience=training.patience))
+    return callbacks
+
+
+def _trainer(
+    training: TrainingConfig,
+    optimization: OptimizationConfig,
+    callbacks: list[pl.Callback],
+    work: Path,
+    batches_per_epoch: int,
+) -> pl.Trainer:
+    within_epoch = training.validate_every <= 1
+    interval = training.validate_every if within_epoch else round(training.validate_every * batches_per_epoch)
+    loggers: list[Logger] = []
+    if training.logger in ("tensorboard", "both"):
+        loggers.append(TensorBoardLogger(work, name="logs"))
+    if training.logger in ("csv", "both"):
+        loggers.append(CSVLogger(work, name="logs"))
+    return pl.Trainer(
+        accelerator=training.device,
+        devices=training.devices,
+        precision=_PRECISIONS[training.precision],
+        max_epochs=-1 if training.max_epochs is None else training.max_epochs,
+        gradient_clip_val=optimization.gradient_clip or None,
+        accumulate_grad_batches=optimization.accumulate,
+        val_check_interval=interval,
+        check_val_every_n_epoch=1 if within_epoch else None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        logger=loggers,
+        callbacks=callbacks,
+        enable_model_summary=False,
+        enable_progress_bar=training.progress,
+        use_distributed_sampler=False,
+    )
+
+
+def _save_settings(work: Path, *settings: Any) -> None:
+    """Write all settings as the YAML file that the train command reads."""
+    names = ("data", "vocabulary", "model", "optimization", "training")
+    values = [value if isinstance(value, dict) else asdict(value) for value in settings]
+    text = yaml.safe_dump(dict(zip(names, values, strict=True)), sort_keys=False, allow_unicode=True)
+    (work / "settings.yaml").write_text(text, encoding="utf-8")
+
+
+def _load_best(network: Seq2Seq, best: ModelCheckpoint) -> None:
+    """Give the network the weights of the best validation."""
+    if best.best_model_path:
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        network.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})

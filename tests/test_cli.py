@@ -1,0 +1,143 @@
+"""The command line."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from seq2seq_fast import cli
+from seq2seq_fast.data import build_vocabulary
+from seq2seq_fast.decoding import Translator, save_model_folder
+from tests.decoding.models import small_model
+from tests.training.corpora import write_corpus
+
+LINES = ["ein Hund", "der kleine Hund sieht die Katze", "", "zwei Hunde und drei Katzen"]
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    vocabulary = build_vocabulary(LINES, "words", 40)
+    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary), sharpness=3.0, end=1.0)
+    return save_model_folder(tmp_path_factory.mktemp("model"), network, vocabulary, vocabulary)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.de"
+    path.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    return path
+
+
+def test_train_reads_yaml_and_flags_and_the_model_translates_and_evaluates(tmp_path, capsys):
+    corpus = write_corpus(tmp_path / "corpus", train=30, validation=5)
+    config = {
+        "data": {
+            "folder": str(corpus), "train_source": "train.de", "train_target": "train.en",
+            "validation_source": "validation.de", "validation_target": "validation.en", "batch_tokens": 200,
+        },
+        "vocabulary": {"kind": "words", "size": 50},
+        "model": {"source_size": 8, "target_size": 8, "encoder_hidden_size": 8, "decoder_hidden_size": 8},
+        "training": {"max_steps": 50, "progress": False, "logger": "csv", "output": str(tmp_path / "model")},
+    }  # fmt: skip
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert run("train", "--config", tmp_path / "config.yaml", "--training.max_steps", 2, "--vocabulary.size", 70) == 0
+    out, err = capsys.readouterr()
+    assert "after 2 steps" in out and "step 2" in err
+    files = ("--src", corpus / "validation.de", "--ref", corpus / "validation.en", "--output", tmp_path / "out.en")
+    assert run("evaluate", tmp_path / "model", *files, "--search.beam_size", 2) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("BLEU ") and "nrefs:1" in out and "chrF2 " in out and "5 sentences, beam 2" in err
+    assert len((tmp_path / "out.en").read_text(encoding="utf-8").splitlines()) == 5
+    # The settings that were written are a configuration again.
+    again = ("--training.output", tmp_path / "again", "--training.max_steps", 1)
+    assert run("train", "--config", tmp_path / "model/training/settings.yaml", *again) == 0
+
+
+def test_translate_reads_a_file_or_standard_input_and_gives_a_line_for_a_line(model, text, capsys, monkeypatch):
+    assert run("translate", model, text) == 0
+    from_file = capsys.readouterr().out
+    assert from_file.splitlines() == Translator.load(model).translate(LINES)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    assert run("translate", model, "--lines", 1) == 0
+    assert capsys.readouterr().out == from_file
+
+
+def test_n_best_translations_are_numbered_and_scored(model, text, capsys):
+    assert run("translate", model, text, "--n_best", 2, "--search.beam_size", 3) == 0
+    rows = [line.split(" ||| ") for line in capsys.readouterr().out.splitlines()]
+    assert {row[0] for row in rows} == {"1", "2", "3", "4"} and all(float(row[2]) <= 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "subcommand"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--nothing", "1"], "unrecognized arguments: --nothing"),
+        (["train", "--training.max_steps", "many"], "training.max_steps"),
+        (["train", "--config", "none.yaml"], "none.yaml"),
+        (["train"], "data.train_source is missing"),
+        (["train", "--data.train_source", "none.de", "--data.train_target", "none.en"], "none.de: no such file"),
+        (["translate"], "translate.model"),
+        (["translate", "nowhere"], "nowhere: no such model folder"),
+        (["translate", "."], "not a model folder"),
+        (["translate", "MODEL", "none.txt"], "none.txt: no such file"),
+        (["translate", "MODEL", "TEXT", "--n_best", "9"], "n_best must lie between 1 and search.beam_size, 5"),
+        (["translate", "MODEL", "TEXT", "--device", "nothing"], "device nothing"),
+        (["evaluate", "MODEL", "--src", "TEXT", "--ref", "SHORT"], "has 4 lines but"),
+        (["evaluate", "MODEL", "--src", "TEXT", "--ref", "TEXT", "--output", "/nowhere/x"], "/nowhere/x"),
+        (["evaluate", "MODEL"], "evaluate.src"),
+        (["translate", "MODEL", "BAD"], "line 1 is not UTF-8"),
+    ],
+)
+def test_a_user_error_is_one_line_and_exit_code_2(model, text, tmp_path, capsys, arguments, message):
+    (tmp_path / "short").write_text("one\n")
+    (tmp_path / "bad").write_bytes(b"\xff\n")
+    names = {"MODEL": model, "TEXT": text, "SHORT": tmp_path / "short", "BAD": tmp_path / "bad"}
+    assert run(*[names.get(argument, argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert err.startswith("seq2seq-fast: error: ") and message in err
+
+
+def test_a_missing_extra_is_said_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "lightning" else object())
+    assert run("train") == 2
+    assert capsys.readouterr().err == (
+        "seq2seq-fast: error: lightning not installed; the command needs: pip install 'seq2seq_fast[train]'\n"
+    )
+
+
+def test_help_says_what_every_flag_is(capsys):
+    for command, flags in (("train", 50), ("translate", 8), ("evaluate", 9), ("demo", 2)):
+        with pytest.raises(SystemExit) as ended:
+            run(command, "--help")
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        entries = text.split("\n  -")[1:]
+        assert len(entries) >= flags
+        for entry in entries:
+            said = [word for word in entry.split("(type:")[0].split()[1:] if not word.isupper()]
+            assert len(said) >= 2, entry
+
+
+def test_the_doors_below_import_nothing_heavy():
+    code = (
+        "import sys, seq2seq_fast, seq2seq_fast.nn, seq2seq_fast.cli;"
+        "heavy = {'lightning', 'jsonargparse', 'sentencepiece', 'sacrebleu', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_reader_that_goes_away_is_no_error(model, tmp_path):
+    (tmp_path / "long").write_text("ein Hund\n" * 3000, encoding="utf-8")
+    command = f"{sys.executable} -m seq2seq_fast.cli translate {model} {tmp_path}/long --lines 20 | head -n 1"
+    found = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert len(found.stdout.splitlines()) == 1 and found.stderr == ""

@@ -1,0 +1,166 @@
+"""Whole trainings, tiny ones."""
+
+import csv
+
+import pytest
+import torch
+
+from seq2seq_fast.data import InputError, read_pairs
+from seq2seq_fast.decoding import SearchConfig, Translator
+from seq2seq_fast.evaluation import score
+from seq2seq_fast.training.run import train
+from tests.training.corpora import settings, write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def metrics(output):
+    [path] = sorted(output.glob("training/logs/*/metrics.csv"))[-1:]
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights(output):
+    state = torch.load(output / "training/checkpoints/last.ckpt", weights_only=True)
+    return state["state_dict"], state["optimizer_states"][0]["state"]
+
+
+def test_a_training_learns_its_sentences_and_its_folder_translates(corpus, tmp_path):
+    data = {"validation_source": "train.de", "validation_target": "train.en"}
+    result = train(*settings(corpus, tmp_path / "model", data=data, max_steps=130, validate_every=60))
+    assert result.folder == tmp_path / "model" and result.steps == 130
+    assert {path.name for path in result.folder.iterdir()} == {
+        "config.json", "model.safetensors", "source_vocabulary.json", "target_vocabulary.json", "training",
+    }  # fmt: skip
+    pairs = read_pairs(corpus / "train.de", corpus / "train.en")
+    found = Translator.load(result.folder).translate([pair.source for pair in pairs], SearchConfig(beam_size=1))
+    bleu = score(found, [pair.target for pair in pairs]).bleu
+    assert bleu == pytest.approx(result.bleu, abs=0.5) and bleu > 60
+
+
+def test_the_folder_holds_the_best_validation_not_the_last(corpus, tmp_path, monkeypatch):
+    from seq2seq_fast.training import module
+
+    scores = iter([3.0, 9.0, 5.0])
+    monkeypatch.setattr(module, "score", lambda *_: type("Scores", (), {"bleu": next(scores)}))
+    result = train(*settings(corpus, tmp_path / "model", max_epochs=3))
+    assert result.bleu == 9.0
+    [best] = (tmp_path / "model/training/checkpoints").glob("*bleu9.00.ckpt")
+    state = torch.load(best, weights_only=True)["state_dict"]
+    written = Translator.load(tmp_path / "model").model.state_dict()
+    assert all(torch.equal(value, state[f"model.{name}"]) for name, value in written.items())
+    last, _ = weights(tmp_path / "model")
+    assert any(not torch.equal(last[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "characters"])
+def test_a_joint_vocabulary_shares_the_embeddings(corpus, tmp_path, kind):
+    train(
+        *settings(
+            corpus,
+            tmp_path / "model",
+            vocabulary={"kind": kind, "size": 120, "joint": True},
+            model={"share_embeddings": True, "tie_embeddings": True},
+            optimization={"accumulate": 2, "optimizer": "adadelta", "learning_rate": 1.0},
+        )
+    )
+    translator = Translator.load(tmp_path / "model")
+    assert translator.source_vocabulary is translator.target_vocabulary
+    model = translator.model
+    assert model.encoder.embedding.weight is model.decoder.embedding.weight is model.decoder.output.weight
+
+
+def test_the_same_seed_trains_the_same_model_and_another_does_not(corpus, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(*settings(corpus, tmp_path / name, seed=seed, model={"dropout": 0.2}))
+    a, b, c = (weights(tmp_path / name)[0] for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(corpus, tmp_path):
+    same = {"optimization": {"schedule": "inverse_sqrt"}, "model": {"dropout": 0.3, "embedding_dropout": 0.2}}
+    train(*settings(corpus, tmp_path / "whole", max_epochs=3, **same))
+    train(*settings(corpus, tmp_path / "parts", max_epochs=1, **same))
+    result = train(*settings(corpus, tmp_path / "parts", max_epochs=3, resume=True, **same))
+    (whole, whole_adam), (parts, parts_adam) = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    for index, state in whole_adam.items():
+        assert all(torch.equal(value, parts_adam[index][name]) for name, value in state.items())
+    assert result.steps == int(whole_adam[0]["step"])
+
+
+def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tmp_path):
+    same = {"optimization": {"schedule": "constant"}, "model": {"dropout": 0.3}}
+    train(*settings(corpus, tmp_path / "whole", max_steps=7, **same))
+    train(*settings(corpus, tmp_path / "parts", max_steps=2, **same))
+    train(*settings(corpus, tmp_path / "parts", max_steps=7, resume=True, **same))
+    whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_time_budget_ends_the_training_with_the_schedule_near_zero(corpus, tmp_path, monkeypatch):
+    from lightning.pytorch.callbacks import Timer
+
+    seconds = iter(range(1_000_000))
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: float(next(seconds)))
+    result = train(*settings(corpus, tmp_path / "model", max_minutes=1.0))
+    assert 15 <= result.steps <= 30
+    state = torch.load(tmp_path / "model/training/checkpoints/last.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] < 0.01 * 0.01
+
+
+def test_curves_and_settings_are_written(corpus, tmp_path):
+    import yaml
+
+    train(*settings(corpus, tmp_path / "model", max_steps=25, logger="both"))
+    rows = metrics(tmp_path / "model")
+    assert {"train_loss", "tokens_per_second", "validation_bleu", "validation_loss"} <= set(rows[0])
+    assert list(tmp_path.glob("model/training/logs/*/events*"))
+    written = yaml.safe_load((tmp_path / "model/training/settings.yaml").read_text())
+    assert written["training"]["max_steps"] == 25 and written["model"]["decoder_hidden_size"] == 24
+
+
+def test_early_stopping_counts_validations_without_a_better_bleu(corpus, tmp_path, monkeypatch):
+    from seq2seq_fast.training import module
+
+    scores = iter([5.0, 4.0, 3.0, 2.0, 1.0])
+    monkeypatch.setattr(module, "score", lambda *_: type("Scores", (), {"bleu": next(scores)}))
+    train(*settings(corpus, tmp_path / "model", max_epochs=5, patience=2))
+    assert next(scores) == 2.0
+
+
+def test_what_is_there_already_is_not_lost(corpus, tmp_path):
+    output = tmp_path / "model"
+    train(*settings(corpus, output))
+    before = (output / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="already holds a model"):
+        train(*settings(corpus, output))
+    (output / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="already holds an unfinished training"):
+        train(*settings(corpus, output))
+    (output / "model.safetensors").write_bytes(before)
+    train(*settings(corpus, output, overwrite=True, seed=5))
+    assert (output / "model.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"train_source": "missing.de"}}, r"missing\.de: no such file"),
+        ({"data": {"train_target": "validation.en"}}, "has 60 lines but .* has 12"),
+        ({"data": {"validation_source": ""}}, r"data\.validation_source is missing"),
+        ({"data": {"max_length": 1}}, "no training pair has 1 to 1 pieces"),
+        ({"model": {"cell": "mlp"}}, "model: cell must be one of"),
+        ({"model": {"share_embeddings": True}}, r"vocabulary\.joint"),
+        ({"vocabulary": {"joint": True, "target": "x"}}, r"vocabulary\.source alone"),
+        ({"resume": True}, "no checkpoint to resume"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_is_written(corpus, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        train(*settings(corpus, tmp_path / "model", **change))
+    assert not (tmp_path / "model").exists()
