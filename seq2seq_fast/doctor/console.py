@@ -16,6 +16,7 @@ from seq2seq_fast.doctor.tables import (
     backend_rows,
     check_row,
     environment_rows,
+    failures,
     summary,
     timing_rows,
 )
@@ -33,6 +34,7 @@ class Console:
         self._colour = self.out.isatty() and "NO_COLOR" not in os.environ
         self._progress = self.err.isatty()
         self._heading: tuple[str, str] | None = None
+        self._told: list[str] = []
 
     def line(self, text: str = "") -> None:
         self.clear_progress()
@@ -67,7 +69,7 @@ class Console:
     def check(self, check: Check) -> None:
         """One line, below a heading where the backend or the operator is another than before."""
         if (check.backend, check.operator) != self._heading:
-            self._heading = check.backend, check.operator
+            self._heading, self._told = (check.backend, check.operator), []
             self.line(f"  {check.backend}: {check.operator}")
         self._check(check, f"{check.dtype:<8}  {check.name:<19}")
 
@@ -75,10 +77,14 @@ class Console:
         *_, error, allowed, result, tensor = check_row(check)
         told = f"error {error:>7}  allowed {allowed:>7}"
         self.line(f"    {named}  {told}  {self._painted(result)}  {tensor}".rstrip())
-        for explanation in check.explanations[:_TOLD]:
-            self.line(f"      {explanation}")
-        if len(check.explanations) > _TOLD:
-            self.line(f"      and {len(check.explanations) - _TOLD} more tensors")
+        if check.explanations and check.explanations == self._told:
+            self.line("      the same")
+        else:
+            for explanation in check.explanations[:_TOLD]:
+                self.line(f"      {explanation}")
+            if len(check.explanations) > _TOLD:
+                self.line(f"      and {len(check.explanations) - _TOLD} more tensors")
+        self._told = check.explanations
 
     def timings(self, title: str, checks: list[Check], timings: list[Timing]) -> None:
         """An operator's checks at the size that is timed, then its times."""
@@ -99,8 +105,8 @@ class Console:
         self.section("Result")
         for line in summary(findings):
             self.line(f"  {self._painted('FAIL', line) if 'FAILED' in line else line}")
-        for check in findings.failed:
-            self.line(f"    {check.backend}: {check.operator}, {check.dtype}, {check.name}")
+        for line in failures(findings):
+            self.line(f"    {line}")
 
     def _painted(self, result: str, text: str = "") -> str:
         text = text or f"{result:<4}"

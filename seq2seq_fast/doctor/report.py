@@ -21,6 +21,7 @@ from seq2seq_fast.doctor.tables import (
     backend_rows,
     check_row,
     environment_rows,
+    failures,
     summary,
     timing_rows,
 )
@@ -91,10 +92,12 @@ def as_markdown(findings: Findings, json_name: str) -> str:
     lines = ["# seq2seq-fast doctor", "", *(f"- {line}" for line in summary(findings))]
     lines += [f"- {findings.environment['date']}; every number is in `{json_name}`"]
     if findings.failed:
-        lines += ["", "## Failed", ""]
+        lines += ["", "## Failed", "", *(f"- {line}" for line in failures(findings)), ""]
+        lines += ["<details><summary>every failure</summary>", ""]
         for check in findings.failed:
             lines.append(f"- {check.backend}: {check.operator}, {check.dtype}, {check.name}")
             lines += [f"  - {_escaped(explanation)}" for explanation in check.explanations]
+        lines += ["", "</details>"]
     lines += ["", "## Environment", "", *_table(("", ""), environment_rows(findings.environment))]
     lines += ["", "## Backends", "", *_table(BACKEND_HEAD, backend_rows(findings.environment))]
     if findings.timings:

@@ -109,7 +109,8 @@ class Findings:
         self.not_run.append(NotRun(what, why))
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as one line: its type and the first line of its message that says something."""
+def one_line(error: BaseException, width: int = 200) -> str:
+    """An exception as one line: its type and the first line of its message that says something, cut if long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= width else f"{text[: width - 4]} ..."

@@ -113,6 +113,21 @@ def summary(findings: Findings) -> list[str]:
     return lines
 
 
+def failures(findings: Findings) -> list[str]:
+    """One line for each backend and operator that failed: which checks, in which dtypes."""
+    lines = []
+    pairs = dict.fromkeys((check.backend, check.operator) for check in findings.failed)
+    for backend, operator in pairs:
+        checks = [check for check in findings.checks if (check.backend, check.operator) == (backend, operator)]
+        dtypes: dict[str, list[str]] = {}
+        for check in checks:
+            if not check.passed:
+                dtypes.setdefault(check.name, []).append(check.dtype)
+        told = "; ".join(f"{name} ({', '.join(where)})" for name, where in dtypes.items())
+        lines.append(f"{backend}: {operator}: {told if any(check.passed for check in checks) else 'every check'}")
+    return lines
+
+
 def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1e3 * seconds:.0f} ms"
 

@@ -48,7 +48,7 @@ def test_a_broken_backend_exits_1_and_is_named(tmp_path, capsys):
     with backend_for_tests(backward=lambda gates: gates * 1.01) as backend:
         assert main(["--device", "cpu", "--quick", "--no-timings", "--report", str(tmp_path / "found")]) == 1
     said = capsys.readouterr().out
-    assert "FAILED on cpu" in said and f"{backend}: lstm_cell, float32, gradients" in said
+    assert "FAILED on cpu" in said and f"{backend}: lstm_cell: gradients (float64, float32)" in said
     assert "gradient of weight_ih: off by" in said
     assert "timings: --no-timings leaves them out" in said
     assert not json.loads((tmp_path / "found.json").read_text())["healthy"]

@@ -49,6 +49,7 @@ def test_the_markdown_tells_failures_first_and_everything_else_after(findings, t
     path, _ = report.write(findings, tmp_path / "report.md")
     text = path.read_text()
     assert text.index("2 of 3 checks FAILED") < text.index("## Failed") < text.index("## Environment")
+    assert "- cpu: attend: every check\n" in text
     assert "weights: NaN or infinite where truth is finite (batch 3)" in text
     assert "backend cuda: not built: no nvcc" in text
     assert "attend: batch 16" in text and "1.500 ms" in text

@@ -73,6 +73,18 @@ def test_a_compiler_that_fails_is_left_out_with_its_reason(monkeypatch):
     assert findings.not_run[0].what == "timing of lstm_cell, forward, torch.compile"
 
 
+def test_on_cuda_every_call_is_timed_as_the_replay_of_a_graph_too(monkeypatch):
+    class Graph:
+        def replay(self):
+            return "replayed"
+
+    monkeypatch.setattr(timings, "captured", lambda call: Graph())
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    ways = timings._ways("eager", lambda: "called", torch.device("cuda"))
+    assert {name: make()[0]() for name, make in ways.items()} == {"eager": "called", "eager graph": "replayed"}
+    assert list(timings._ways("eager", lambda: "called", CPU)) == ["eager"]
+
+
 @pytest.mark.parametrize("operator", [LSTMCell(), AttentionDecoder()], ids=lambda operator: operator.name)
 def test_torch_compile_is_given_the_operator_or_the_step_of_a_loop(monkeypatch, operator):
     given = []
