@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 from build_support.command import BuildCompiled  # noqa: E402
 
 TRAIN = [
-    "lightning>=2.5",
+    "lightning>=2.6",
     "jsonargparse[signatures]>=4.35",
     "sentencepiece>=0.2",
     "sacrebleu>=2.4",
@@ -24,6 +24,7 @@ TRAIN = [
     "tensorboard>=2.15",
     "tqdm>=4.66",
     "rich>=13",
+    "pyyaml>=6",
 ]
 DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "clang-format>=18", "ninja", "pybind11>=2.12"]
 

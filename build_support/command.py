@@ -19,7 +19,7 @@ CPU_REASON = {reason!r}
 
 
 class BuildCompiled(build_ext):
-    """Leaves out, with one line that says so, what has no compiler here; an error of a compiler is an error."""
+    """Leaves out, with one line that says so, what cannot be compiled here."""
 
     def run(self) -> None:
         in_place = self.inplace or getattr(self, "editable_mode", False)

@@ -25,7 +25,7 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "
 
 
 def wanted() -> list[str]:
-    """The instruction sets that SEQ2SEQ_FAST_BUILD_CPU names, such as "AVX2" or "AVX2,DEFAULT", "0" for none; else all."""
+    """The instruction sets that SEQ2SEQ_FAST_BUILD_CPU names ("AVX2", "AVX2,DEFAULT"; "0" for none), else all."""
     asked = os.environ.get("SEQ2SEQ_FAST_BUILD_CPU")
     if asked is None:
         return list(CAPABILITIES) if platform.machine() in ("x86_64", "AMD64") else ["DEFAULT"]

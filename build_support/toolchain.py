@@ -87,7 +87,7 @@ class NinjaFile:
             )
 
     def run(self) -> None:
-        """Bring every target up to date. Raises SystemExit with the compiler's messages."""
+        """Bring every target up to date. Raises Unavailable naming the log of what the compiler said."""
         text = (
             f"cxx = {self.toolchain.compiler}\n"
             "rule compile\n  command = $cxx -MMD -MF $out.d $flags -c $in -o $out\n"
@@ -100,7 +100,12 @@ class NinjaFile:
         command = [self.toolchain.ninja, "-C", str(self.directory), *(["-j", jobs] if jobs else [])]
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
-            raise SystemExit(f"{done.stdout}\nseq2seq_fast: ninja failed in {self.directory}")
+            log = self.directory / "build.log"
+            log.write_text(done.stdout)
+            errors = [line for line in done.stdout.splitlines() if "error" in line]
+            raise Unavailable(
+                f"the compiler failed ({errors[0].strip() if errors else 'no message'}); all of it: {log}"
+            )
 
 
 def _escape(path: Path) -> str:

@@ -239,16 +239,32 @@ def _evaluate(namespace: Namespace) -> None:
     from seq2seq_fast.evaluation import score
 
     pairs = read_pairs(namespace.src, namespace.ref)
+    _check_output(namespace.output, namespace.src, namespace.ref)
     translator, search = _load(namespace)
     started = time.perf_counter()
     hypotheses = translator.translate([pair.source for pair in pairs], search)
     seconds = time.perf_counter() - started
     if namespace.output is not None:
-        with open(namespace.output, "w", encoding="utf-8") as stream:
+        partial = f"{namespace.output}.partial"
+        with open(partial, "w", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in hypotheses)
+        os.replace(partial, namespace.output)
     print(score(hypotheses, [pair.target for pair in pairs]))
     speed = f"{len(pairs) / seconds:.0f} sentences a second"
     print(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}", file=sys.stderr)
+
+
+def _check_output(output: str | None, *inputs: str) -> None:
+    """Refuse, before any work, an output that would replace an input or cannot be written."""
+    from seq2seq_fast.data import InputError
+
+    if output is None:
+        return
+    if any(os.path.realpath(output) == os.path.realpath(name) for name in inputs):
+        raise InputError(f"--output {output} is one of the files to read: choose another name")
+    folder = os.path.dirname(os.path.abspath(output))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise InputError(f"--output {output}: {folder} is no folder that can be written to")
 
 
 def _demo(namespace: Namespace) -> None:

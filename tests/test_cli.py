@@ -141,3 +141,12 @@ def test_a_reader_that_goes_away_is_no_error(model, tmp_path):
     command = f"{sys.executable} -m seq2seq_fast.cli translate {model} {tmp_path}/long --lines 20 | head -n 1"
     found = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert len(found.stdout.splitlines()) == 1 and found.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["ref.en", "missing/out.en"])
+def test_an_output_that_would_lose_something_is_refused_before_any_work(model, text, tmp_path, capsys, name):
+    reference = tmp_path / "ref.en"
+    reference.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    before = reference.read_text(encoding="utf-8")
+    assert run("evaluate", model, "--src", text, "--ref", reference, "--output", tmp_path / name) == 2
+    assert "--output" in capsys.readouterr().err and reference.read_text(encoding="utf-8") == before

@@ -82,8 +82,9 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
                 const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& lengths,
                 const MaybeTensor& mask, const MaybeTensor& state_mask, std::string_view cell, bool reset_after) {
   const int64_t target = inputs.size(1), batch = inputs.size(0);
-  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
-                         weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after);
+  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys,
+                         values, exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
+                         bias_hh, lengths, mask, state_mask, cell, reset_after);
   const bool lstm = d.cell == Cell::kLstm;
   const Tensor states = d.rows(d.hidden), contexts = d.rows(d.size), weights = d.rows(d.source),
                queries = d.rows(d.units), cells = lstm ? d.rows(d.hidden) : not_needed(d.inputs, d.type),

@@ -6,8 +6,8 @@
 namespace seq2seq_fast::cpu {
 namespace {
 
-using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,
-                             Tensor>;
+using Gradients =
+    std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 // The gradient of a result, [Ty, B, width], with dense rows in any order.
 template <typename A>
@@ -40,8 +40,9 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
   const auto [need_inputs, need_state, need_cell_state, need_keys, need_values, need_query_weight, need_query_bias,
               need_v, need_weight_ih, need_weight_hh, need_bias_ih, need_bias_hh] = needs;
   const int64_t target = inputs.size(1), batch = inputs.size(0);
-  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
-                         weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after);
+  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys,
+                         values, exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
+                         bias_hh, lengths, mask, state_mask, cell, reset_after);
   const bool lstm = d.cell == Cell::kLstm;
   const MaybeTensor grad_states = dense_last(grad_states_, d.type), grad_contexts = dense_last(grad_contexts_, d.type),
                     grad_weights = dense_last(grad_weights_, d.type);
@@ -99,9 +100,7 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
   };
   return {
       answer(need_inputs, inputs,
-             [&] {
-               return time_major(at::mm(grad_gates, d.input_weight)).transpose(0, 1).contiguous();
-             }),
+             [&] { return time_major(at::mm(grad_gates, d.input_weight)).transpose(0, 1).contiguous(); }),
       answer(need_state, state, [&] { return grad_state; }),
       answer_if(need_cell_state, cell_state, [&] { return *grad_cell; }),
       answer(need_keys, keys, [&] { return *grad_keys; }),

@@ -72,8 +72,9 @@ class Backward {
     for (int64_t t = 0; t < d_.target; ++t) {
       const int64_t row = t * row_step + b;
       if (direct_[row]) {
-        gradients_direct(d_.queries[row], d_.keys + b * d_.source * d_.units, d_.v, grad_scores_.data() + row * d_.source,
-                         d_.units, positions, count, static_cast<A*>(nullptr), grad_keys, grad_v);
+        gradients_direct(d_.queries[row], d_.keys + b * d_.source * d_.units, d_.v,
+                         grad_scores_.data() + row * d_.source, d_.units, positions, count, static_cast<A*>(nullptr),
+                         grad_keys, grad_v);
       }
     }
   }

@@ -23,17 +23,17 @@ struct Decoder {
   const A* values;
   const bool* in_range;
   const Positions* positions;
-  const A* v;                                               // [A]
+  const A* v;                                                // [A]
   RowSpan<const A> query_weight, context_weight, weight_hh;  // [A, H], [G H, D], [G H, H]
-  RowSpan<const A> state_mask;                              // [B, H] or null
+  RowSpan<const A> state_mask;                               // [B, H] or null
 };
 
 template <typename A>
 struct DecoderForward : Decoder<A> {
-  const A* query_bias;              // [A] or null
-  const A* bias_hh;                 // [G H] or null
+  const A* query_bias;                 // [A] or null
+  const A* bias_hh;                    // [G H] or null
   RowSpan<const A> state, cell_state;  // [B, H]
-  RowSpan<A> gates;                 // [Ty B, G H]: the inputs' share with its bias; overwritten
+  RowSpan<A> gates;                    // [Ty B, G H]: the inputs' share with its bias; overwritten
   // Results, [Ty B, ...]. Where a cell saves activations they are in the rows of gates, wide enough for them.
   RowSpan<A> states, cells, contexts, weights, queries;
 };
@@ -43,9 +43,9 @@ void attention_decoder_forward(const DecoderForward<A>& decoder);
 
 template <typename A>
 struct DecoderBackward : Decoder<A> {
-  RowSpan<const A> previous_states;                   // [Ty B, H]: the state that each position started from, masked
-  RowSpan<const A> cell_state, cells, states;          // [B, H], [Ty B, H], [Ty B, H]
-  RowSpan<const A> activations, weights, queries;      // [Ty B, ...]
+  RowSpan<const A> previous_states;                // [Ty B, H]: the state that each position started from, masked
+  RowSpan<const A> cell_state, cells, states;      // [B, H], [Ty B, H], [Ty B, H]
+  RowSpan<const A> activations, weights, queries;  // [Ty B, ...]
   // Gradients of the results, null where there is none; rows of successive positions are `step` apart.
   struct Incoming {
     RowSpan<const A> rows;

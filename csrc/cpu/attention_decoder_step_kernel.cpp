@@ -7,7 +7,8 @@
 namespace seq2seq_fast::cpu {
 namespace {
 
-// sums[i] = (add ? sums[i] : 0) + sum_n weights[i][n] values[positions[n]] for R rows; rows of sums and values are dense.
+// sums[i] = (add ? sums[i] : 0) + sum_n weights[i][n] values[positions[n]] for R rows; rows of sums and values are
+// dense.
 template <int R, typename A>
 void weighted_sums(const A* weights, int64_t weight_stride, const A* values, const int64_t* positions, int64_t count,
                    int64_t size, bool add, A* sums) {
@@ -44,7 +45,8 @@ void weighted_sums(const A* weights, int64_t weight_stride, const A* values, con
   for_each_vector<A>(size - d, [&](int64_t rest, auto lanes) { columns.template operator()<1>(d + rest, lanes); });
 }
 
-// Up to kRowTile beams of sentence b, from `first` on; exponentials [kRowTile, A] and scores [kRowTile, Tx] are scratch.
+// Up to kRowTile beams of sentence b, from `first` on; exponentials [kRowTile, A] and scores [kRowTile, Tx] are
+// scratch.
 template <typename A>
 void attend_tile(const DecoderStep<A>& s, int64_t b, int64_t first, int64_t rows, A* exponentials, A* scores) {
   const int64_t* positions = s.positions->of(b);
@@ -121,10 +123,10 @@ void step_update(const DecoderStep<A>& s, RowSpan<const A> resets, RowSpan<const
   });
 }
 
-#define SEQ2SEQ_FAST_INSTANTIATE(A)                                 \
-  template void step_attend(const DecoderStep<A>&);                 \
-  template void step_cell(const DecoderStep<A>&);                   \
-  template void step_reset(const DecoderStep<A>&, RowSpan<A>);      \
+#define SEQ2SEQ_FAST_INSTANTIATE(A)                            \
+  template void step_attend(const DecoderStep<A>&);            \
+  template void step_cell(const DecoderStep<A>&);              \
+  template void step_reset(const DecoderStep<A>&, RowSpan<A>); \
   template void step_update(const DecoderStep<A>&, RowSpan<const A>, RowSpan<const A>);
 SEQ2SEQ_FAST_INSTANTIATE(float)
 SEQ2SEQ_FAST_INSTANTIATE(double)

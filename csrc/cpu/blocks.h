@@ -1,5 +1,6 @@
 // A recurrence's batch, divided among threads. Sentences do not meet in it, so a thread takes some of them through all
-// positions and waits for nobody; a batch too small for that goes through as one, and threads share each position's work.
+// positions and waits for nobody; a batch too small for that goes through as one, and threads share each position's
+// work.
 #pragma once
 
 #include <ATen/Parallel.h>

@@ -22,8 +22,6 @@ inline int64_t gates_of(Cell cell) { return cell == Cell::kRnn ? 1 : cell == Cel
 
 // What backward needs of a position, in units of the state's size: r, z, n and, with reset after the product, the
 // summand of n that r multiplies; i, f, g, o; nothing for the plain unit, whose state tells.
-inline int64_t activations_of(Cell cell) {
-  return cell == Cell::kRnn ? 0 : cell == Cell::kGruResetBefore ? 3 : 4;
-}
+inline int64_t activations_of(Cell cell) { return cell == Cell::kRnn ? 0 : cell == Cell::kGruResetBefore ? 3 : 4; }
 
 }  // namespace seq2seq_fast::cpu

@@ -134,12 +134,10 @@ class PackedMatrix {
   static constexpr int64_t kDepth = 512;
 
   int64_t width(int64_t p) const { return std::min(kPanelWidth<A>, columns_ - p * kPanelWidth<A>); }
-  const A* panel(int64_t p, int64_t first) const {
-    return storage_.data() + (p * depth_ + first) * kPanelWidth<A>;
-  }
+  const A* panel(int64_t p, int64_t first) const { return storage_.data() + (p * depth_ + first) * kPanelWidth<A>; }
 
-  void multiply_panel(int64_t rows, RowSpan<const A> from, int64_t p, int64_t first, int64_t next, RowSpan<const A> start,
-                      RowSpan<A> to) const {
+  void multiply_panel(int64_t rows, RowSpan<const A> from, int64_t p, int64_t first, int64_t next,
+                      RowSpan<const A> start, RowSpan<A> to) const {
     const int64_t depth = std::min(kDepth, depth_ - first);
     const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
     // A tile fetches a part of the next panel; kTileVectors * lanes * sizeof(A) / 16 of them cover it.

@@ -1,5 +1,6 @@
-// One position of a recurrence for a few rows of a batch, forward and backward: the product with the previous state, and
-// the gates. The input's share of the gates was computed for all positions at once; gates are stacked as in PyTorch.
+// One position of a recurrence for a few rows of a batch, forward and backward: the product with the previous state,
+// and the gates. The input's share of the gates was computed for all positions at once; gates are stacked as in
+// PyTorch.
 #pragma once
 
 #include "blocks.h"
@@ -154,9 +155,8 @@ class CellBackward {
   void reset_before(const CellGradRows<A>& at) const {
     const RowSpan<A> resets = RowSpan<A>{resets_.data(), 3 * size_}.from(at.first);
     for_each_row(at.count, [&](int64_t b) {
-      gru_update_row_backward(at.grad_hidden[b], at.activations[b] + size_, at.hidden[b],
-                              at.activations[b] + 2 * size_, size_, at.grad_gates[b] + 2 * size_, resets[b] + size_,
-                              at.grad_hidden[b]);
+      gru_update_row_backward(at.grad_hidden[b], at.activations[b] + size_, at.hidden[b], at.activations[b] + 2 * size_,
+                              size_, at.grad_gates[b] + 2 * size_, resets[b] + size_, at.grad_hidden[b]);
     });
     candidate_weight_.multiply(at.count, at.grad_gates.columns(2 * size_), {}, resets);
     for_each_row(at.count, [&](int64_t b) {

@@ -68,8 +68,8 @@ struct Sources {
     }
     for (int64_t i = 0; i < rows; ++i) {
       if (direct[i]) {
-        score_source_direct(query(b, first + i), AccumulatedKeys<A>(inputs, b).data(), v(), inputs.units, positions, count,
-                            scores + i * score_stride);
+        score_source_direct(query(b, first + i), AccumulatedKeys<A>(inputs, b).data(), v(), inputs.units, positions,
+                            count, scores + i * score_stride);
       }
     }
   }
@@ -126,8 +126,8 @@ class ScoreGradients {
       return;
     }
     as_if_saturated(b, 1, grad_scores, 0);
-    gradients_direct(sources_.query(b, 0), AccumulatedKeys<A>(in_, b).data(), sources_.v(), grad_scores, units, visited, count,
-                     grad_query, grad_keys, grad_v);
+    gradients_direct(sources_.query(b, 0), AccumulatedKeys<A>(in_, b).data(), sources_.v(), grad_scores, units, visited,
+                     count, grad_query, grad_keys, grad_v);
   }
 
   // Number of tasks that `units` below divides a tile into.

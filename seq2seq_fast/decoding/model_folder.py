@@ -16,6 +16,7 @@ from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
+_SUFFIXES = (".model", ".json")
 
 
 def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, target: Vocabulary) -> Path:
@@ -34,8 +35,12 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         # The model card is for the Hub; here it would replace a README that someone has written.
         (partial / "README.md").unlink(missing_ok=True)
         save_vocabularies(partial, source, target)
+        written = {path.name for path in partial.iterdir()}
         for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
             os.replace(path, folder / path.name)
+        for stale in (folder / f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES):
+            if stale.name not in written:
+                stale.unlink(missing_ok=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -70,7 +75,10 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
 
 
 def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> None:
-    """Write the vocabularies into a folder: one file where they are the same object."""
+    """Write the vocabularies into a folder, one file where they are the same object, in place of those it has."""
+    for stem in (_JOINT, _SOURCE, _TARGET):
+        for suffix in _SUFFIXES:
+            (folder / f"{stem}{suffix}").unlink(missing_ok=True)
     if source is target:
         source.save(folder / _JOINT)
     else:
@@ -80,7 +88,7 @@ def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> N
 
 def load_vocabularies(folder: Path) -> tuple[Vocabulary, Vocabulary]:
     """Read what `save_vocabularies` wrote; a joint one is the same object twice."""
-    if any((folder / f"{_JOINT}{suffix}").is_file() for suffix in (".model", ".json")):
+    if any((folder / f"{_JOINT}{suffix}").is_file() for suffix in _SUFFIXES):
         joint = load_vocabulary(folder / _JOINT)
         return joint, joint
     return load_vocabulary(folder / _SOURCE), load_vocabulary(folder / _TARGET)

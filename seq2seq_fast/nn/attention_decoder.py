@@ -18,7 +18,7 @@ from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
 from seq2seq_fast.ops.attention_decoder import decode_sequence
 from seq2seq_fast.ops.attention_decoder_step import attention_decoder_step
-from seq2seq_fast.ops.checks import check_choice, check_tensor
+from seq2seq_fast.ops.checks import check_choice, check_tensor, check_tokens
 
 POSITIONS = ("before", "after")
 
@@ -147,6 +147,7 @@ class AttentionDecoder(nn.Module):
             need_weights: return the attention weights.
         """
         check_tensor("tokens", tokens, "[B, Ty]", state.batch, None)
+        check_tokens("tokens", tokens)
         if state.beams is not None:
             raise ValueError(f"whole sequences need a state without beams; this one has {state.beams}")
         embedded = self._drop(self.embedding(tokens), "embedding", self.embedding_dropout, state)
@@ -168,6 +169,7 @@ class AttentionDecoder(nn.Module):
         """One position: tokens [B], or [B, K] for a state with K beams -> logits, the next state, attention weights."""
         beams = () if state.beams is None else (state.beams,)
         check_tensor("tokens", tokens, "[B, K]" if beams else "[B]", state.batch, *beams)
+        check_tokens("tokens", tokens)
         embedded = self._drop(self.embedding(tokens), "embedding", self.embedding_dropout, state)
         readout, state, weights = self._advance(embedded, state, need_weights)
         return DecoderStep(self.logits(readout), state, weights)

@@ -12,7 +12,7 @@ from seq2seq_fast.nn.cells import hidden_of, make_cell, map_state
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask, sequence_dropout
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.nn.recurrence import run_recurrence
-from seq2seq_fast.ops.checks import check_tensor
+from seq2seq_fast.ops.checks import check_tensor, check_tokens
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Encoder(nn.Module):
             check_tensor("source", source, "[B, Tx, E] (features)", None, None, self.input_size)
         else:
             check_tensor("source", source, "[B, Tx] (tokens)", None, None)
+            check_tokens("source", source)
         lengths, inside = attended_positions(source, lengths, None)
         sequences = zero_where_masked(source, inside)
         if self.embedding is not None:

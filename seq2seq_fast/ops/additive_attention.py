@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
+from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
 from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
@@ -68,7 +68,8 @@ def additive_attention(
     Returns:
         context [B, D] or [B, Tq, D], weights [B, Tx] or [B, Tq, Tx] (None without ``need_weights``).
     """
-    memory = attention_memory(keys, values, lengths=lengths, mask=mask)
+    check_tensor("keys", keys, "[B, Tx, A]", None, None, None)
+    memory = make_memory(keys, values, lengths, mask, backend=choose_backend(backend, keys))
     return attend(query, memory, v, need_weights=need_weights, backend=backend)
 
 

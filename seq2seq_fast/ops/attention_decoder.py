@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
-from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
+from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
 from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
@@ -82,10 +82,10 @@ def attention_decoder(
     """
     check_tensor("inputs", inputs, "[B, Ty, E]", None, None, None)
     check_tensor("keys", keys, "[B, Tx, A]", inputs.shape[0], None, None)
+    memory = make_memory(keys, values, lengths, mask, backend=choose_backend(backend, keys))
     return decode_sequence(
-        inputs, state, attention_memory(keys, values, lengths=lengths, mask=mask), query_weight, v, weight_ih,
-        weight_hh, bias_ih, bias_hh, query_bias=query_bias, state_mask=state_mask, cell=cell, reset_after=reset_after,
-        need_weights=need_weights, backend=backend,
+        inputs, state, memory, query_weight, v, weight_ih, weight_hh, bias_ih, bias_hh, query_bias=query_bias,
+        state_mask=state_mask, cell=cell, reset_after=reset_after, need_weights=need_weights, backend=backend,
     )  # fmt: skip
 
 

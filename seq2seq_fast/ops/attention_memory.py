@@ -76,6 +76,18 @@ def attention_memory(
     Raises:
         TypeError, ValueError: an argument's type, dtype, device, shape or (CPU) length is wrong.
     """
+    return make_memory(keys, values, lengths, mask, context_weight)
+
+
+def make_memory(
+    keys: Tensor,
+    values: Tensor,
+    lengths: Tensor | None,
+    mask: Tensor | None,
+    context_weight: Tensor | None = None,
+    backend: str | None = None,
+) -> AttentionMemory:
+    """:func:`attention_memory` for a call whose backend is chosen already; None: the one that serves the keys."""
     check_tensor("keys", keys, "[B, Tx, A]", None, None, None)
     batch, source, _ = keys.shape
     check_tensor("values", values, "[B, Tx, D]", batch, source, None)
@@ -97,7 +109,8 @@ def attention_memory(
         keys, values = keys.masked_fill(hidden, 0.0), values.masked_fill(hidden, 0.0)
 
     exponentials = in_range = None
-    backend = choose_backend(None, keys)
+    if backend is None:
+        backend = choose_backend(None, keys)
     if backend != "reference":
         exponentials, in_range = raw(backend).key_exponentials(keys.detach())
     projected_values = None

@@ -32,6 +32,12 @@ def check_alike(first: str, reference: Tensor, **others: Tensor | None) -> None:
             raise ValueError(f"{name} must be on the device of {first}, {reference.device}; got {tensor.device}")
 
 
+def check_tokens(name: str, tokens: Tensor) -> None:
+    """Token numbers must be int64 or int32, as ``torch.nn.Embedding`` takes them."""
+    if tokens.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"{name} must be int64 or int32 tokens; got {tokens.dtype}")
+
+
 def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device) -> Tensor:
     """``lengths`` [B] of an integer dtype, as int64 on ``device``.
 

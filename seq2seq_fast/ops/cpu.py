@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def library_path(capability: str) -> Path:
 
 
 def _check_torch(built_for: str) -> None:
-    # torch's C++ interface holds within a minor version; what follows (+cpu, +cu130) only names the build.
+    # torch promises its C++ interface within one release; what follows (+cpu, +cu130) only names the build.
     if built_for.split("+")[0] != torch.__version__.split("+")[0]:
         raise _Unusable(f"built for torch {built_for}, this is {torch.__version__}: install seq2seq_fast again")
 
@@ -47,8 +48,8 @@ def _choose(built: tuple[str, ...], reason: str, asked: str | None) -> str:
         if asked not in CAPABILITIES:
             raise _Unusable(f"SEQ2SEQ_FAST_CPU_CAPABILITY={asked} is none of {', '.join(CAPABILITIES)}")
         if asked not in here or asked not in built:
-            lacking = "this processor" if asked not in here else "the build"
-            raise _Unusable(f"SEQ2SEQ_FAST_CPU_CAPABILITY={asked}, but {lacking} has only {', '.join(here)}")
+            lacking, has = ("this processor", here) if asked not in here else ("the build", built)
+            raise _Unusable(f"SEQ2SEQ_FAST_CPU_CAPABILITY={asked}, but {lacking} has only {', '.join(has)}")
         return asked
     candidates = [capability for capability in here if capability in built]
     if not candidates:
@@ -84,4 +85,8 @@ def load() -> BackendStatus:
         return BackendStatus(True, True, ("cpu",), ALL_DTYPES, _load_library())
     except _Unusable as error:
         built = not str(error).startswith("not built")
+        if any(os.environ.get(name) for name in ("SEQ2SEQ_FAST_CPU_CAPABILITY", "SEQ2SEQ_FAST_CPU_LIBRARY")):
+            raise ImportError(f"seq2seq_fast: the CPU engine that the environment asks for: {error}") from None
+        if built:
+            warnings.warn(f"seq2seq_fast: CPU tensors are served by the slow reference: {error}", stacklevel=2)
         return BackendStatus(built, False, ("cpu",), ALL_DTYPES, str(error))

@@ -92,3 +92,13 @@ def test_a_folder_that_cannot_be_used_is_named_in_one_line(tmp_path, damage, mes
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such model folder"):
         load_model_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_vocabularies_of_an_earlier_model_in_the_folder_are_gone(tmp_path, joint):
+    save_model_folder(tmp_path, *parts(joint=not joint))
+    model, source, target = parts(joint)
+    save_model_folder(tmp_path, model, source, target)
+    _, loaded_source, loaded_target = load_model_folder(tmp_path)
+    assert (loaded_source is loaded_target) == joint
+    assert (len(loaded_source), len(loaded_target)) == (len(source), len(target))

@@ -1,4 +1,6 @@
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +10,13 @@ import torch
 import seq2seq_fast
 from seq2seq_fast.ops.backends import BackendStatus, choose_backend, register_backend
 from tests.support.engines import FUSED
+
+
+def test_an_engine_that_was_built_is_used():
+    info = importlib.import_module("seq2seq_fast._build_info")
+    if shutil.which("c++") and os.environ.get("SEQ2SEQ_FAST_BUILD_CPU") != "0":
+        assert info.CPU_CAPABILITIES, info.CPU_REASON
+    assert seq2seq_fast.backends()["cpu"].usable == bool(info.CPU_CAPABILITIES), seq2seq_fast.backends()["cpu"].reason
 
 
 def test_every_backend_says_what_it_serves_or_why_it_cannot_run():
