@@ -6,8 +6,9 @@ namespace seq2seq_fast::cpu {
 
 void additive_score(const ScoreInputs& inputs, void* scores) {
   constexpr int64_t kBlock = 128;  // positions a task
-  dispatch_accumulation(inputs.type, [&]<typename A>() {
-    const Sources<A> sources{inputs};
+  dispatch(inputs.type, [&]<typename T>() {
+    using A = accumulation_t<T>;
+    const Sources<T> sources{inputs};
     const Positions positions(inputs.batch, inputs.source, nullptr, nullptr);
     const int64_t tiles = (inputs.queries + kRowTile - 1) / kRowTile, blocks = (inputs.source + kBlock - 1) / kBlock;
     const A constant = sum_row(sources.v(), inputs.units);
@@ -35,11 +36,12 @@ void additive_score(const ScoreInputs& inputs, void* scores) {
 
 void additive_score_backward(const ScoreInputs& inputs, const void* grad_scores_, void* grad_query, void* grad_keys,
                              void* grad_v) {
-  dispatch_accumulation(inputs.type, [&]<typename A>() {
-    const Sources<A> sources{inputs};
+  dispatch(inputs.type, [&]<typename T>() {
+    using A = accumulation_t<T>;
+    const Sources<T> sources{inputs};
     const Positions positions(inputs.batch, inputs.source, nullptr, nullptr);
     const A* const grad_scores = static_cast<const A*>(grad_scores_);
-    const ScoreGradients<A> gradients(sources, positions, static_cast<A*>(grad_query), static_cast<A*>(grad_keys),
+    const ScoreGradients<T> gradients(sources, positions, static_cast<A*>(grad_query), static_cast<A*>(grad_keys),
                                       static_cast<A*>(grad_v));
     const int64_t each = inputs.source * inputs.units;
     if (inputs.queries == 1) {

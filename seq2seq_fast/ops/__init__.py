@@ -1,6 +1,6 @@
 """The public operators: checks once, autograd, choice of backend. One file an operator."""
 
-from seq2seq_fast.ops import cpu
+from seq2seq_fast.ops import cpu, triton
 from seq2seq_fast.ops.additive_attention import additive_attention, attend
 from seq2seq_fast.ops.additive_score import additive_score
 from seq2seq_fast.ops.attention_decoder import AttentionDecoderOutput, attention_decoder
@@ -11,6 +11,7 @@ from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 
 register_backend("cpu", cpu.load())
+register_backend("triton", triton.load())
 
 __all__ = [
     "AttentionDecoderOutput",

@@ -51,7 +51,8 @@ class BackendStatus:
 
 
 _BACKENDS: dict[str, BackendStatus] = {"reference": BackendStatus(True, True, ("any",), ALL_DTYPES)}
-_DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",), "cuda": ("triton",)}
+# CUDA tensors stay with the reference until the Triton engine's proofs are finished: it has to be asked for by name.
+_DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",)}
 
 
 def register_backend(name: str, status: BackendStatus) -> None:

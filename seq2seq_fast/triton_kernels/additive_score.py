@@ -12,8 +12,9 @@ from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.additive_attention import asked, contiguous
-from seq2seq_fast.triton_kernels.many_queries import score_tiles, take_exponentials
-from seq2seq_fast.triton_kernels.many_queries_backward import Side, unit_gradients
+from seq2seq_fast.triton_kernels.key_exponentials import prepare_queries
+from seq2seq_fast.triton_kernels.many_queries import score_tiles
+from seq2seq_fast.triton_kernels.many_queries_backward import unit_gradients
 from seq2seq_fast.triton_kernels.one_query import Source, score_tile
 from seq2seq_fast.triton_kernels.one_query_backward import score_gradient
 
@@ -31,8 +32,9 @@ def _score_rows_kernel(
     there = position < Tx
     places = (source * Tx + position)[:, None] * A
     block = score_tile(
-        query + row * A, keys + places, exponentials + places, in_range + source, v, there, A, BLOCK_T, BLOCK_A, STORED
-    )
+        query + row * A, None, keys + places, exponentials + places, in_range + source, v, there, A,
+        BLOCK_T, BLOCK_A, STORED,
+    )  # fmt: skip
     constant = tl.zeros((BLOCK_A,), tl.float32)
     for start in range(0, A, BLOCK_A):
         units = start + tl.arange(0, BLOCK_A)
@@ -49,7 +51,7 @@ def additive_score_forward(query: Tensor, keys: Tensor, exponentials: Tensor, in
     source = Source(keys, keys, exponentials, in_range, v, None, None)
     scores = query.new_empty(batch, queries, positions)
     if queries > launch.FEW_QUERIES:
-        score_tiles(query, source, take_exponentials(query, source), scores, 0, True)
+        score_tiles(prepare_queries(query), source, scores, 0, True)
         return scores
     parameters = launch.one_query(batch * queries, positions, units, 8, keys.element_size())
     tiles = launch.ceil_div(positions, parameters["BLOCK_T"])
@@ -85,14 +87,11 @@ def additive_score_backward(
             grad_query=None if grad_query is None else grad_query.view(batch, units), grad_v=grad_v,
         )  # fmt: skip
     else:
-        exponentials_of = take_exponentials(query, source)
-        side, key_side = Side(query, exponentials_of.queries), Side(keys, exponentials_of.keys)
+        prepared = prepare_queries(query)
         if grad_query is not None:
-            unit_gradients(side, key_side, False, grad_scores, exponentials_of.queries_inside, source, grad_query)
+            unit_gradients(prepared, source, grad_scores, grad_query, of_keys=False)
         if needs[1] or needs[2]:
-            sum_v = unit_gradients(
-                key_side, side, True, grad_scores, exponentials_of.queries_inside, source, grad_keys, with_v=needs[2]
-            )
+            sum_v = unit_gradients(prepared, source, grad_scores, grad_keys, of_keys=True, with_v=needs[2])
             if grad_v is not None and sum_v is not None:
                 grad_v.copy_(sum_v)
     return asked((grad_query, grad_keys, grad_v), query)  # type: ignore[return-value]

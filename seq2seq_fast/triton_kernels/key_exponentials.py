@@ -1,10 +1,12 @@
 """Exponentials of keys and of queries, for the exponential form of tanh, and where that form may be used.
 
-float32 keys keep theirs, made once a source. 16-bit keys are read as they are wherever reading bounds the time, and
-their exponentials, twice their size, are made only for the call in which many queries share them.
+Kernels that share keys among many queries read their exponentials. Where one query reads a source, bytes bound the
+time: there 16-bit keys are read as they are, and their exponentials, twice their size, are taken on load.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import triton
@@ -30,12 +32,11 @@ def _exponentials_kernel(x, exponentials, inside, size, blocks, BLOCK: tl.conste
     entries = tl.load(x + offset, mask=place < size, other=0.0).to(tl.float32)
     within = within_query_limit(entries) if QUERY else within_key_limit(entries)
     tl.store(inside + program, tl.min(within, axis=0).to(tl.int1))
-    if exponentials is not None:
-        result = query_exponential(entries) if QUERY else doubled_exponential(entries)
-        tl.store(exponentials + offset, result, mask=place < size)
+    result = query_exponential(entries) if QUERY else doubled_exponential(entries)
+    tl.store(exponentials + offset, result, mask=place < size)
 
 
-def _exponentials(x: Tensor, exponentials: Tensor | None, query: bool) -> Tensor:
+def _exponentials(x: Tensor, exponentials: Tensor, query: bool) -> Tensor:
     batch, size = x.shape[0], x.shape[1] * x.shape[2]
     parameters = launch.exponentials(size)
     blocks = launch.ceil_div(size, parameters["BLOCK"])
@@ -47,24 +48,31 @@ def _exponentials(x: Tensor, exponentials: Tensor | None, query: bool) -> Tensor
 
 
 def key_exponentials(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """keys [B, Tx, A] -> exponentials [B, Tx, A] in float32 ([B, 0, A] for 16-bit keys), in_range [B]."""
+    """keys [B, Tx, A] -> exponentials [B, Tx, A] in float32, in_range [B]."""
     keys = keys.contiguous()
-    batch, source, units = keys.shape
-    stored = keys.dtype == torch.float32
-    exponentials = keys.new_empty(batch, source if stored else 0, units, dtype=torch.float32)
-    return exponentials, _exponentials(keys, exponentials if stored else None, False)
+    exponentials = torch.empty_like(keys, dtype=torch.float32)
+    return exponentials, _exponentials(keys, exponentials, False)
 
 
-def query_exponentials(query: Tensor) -> tuple[Tensor, Tensor]:
-    """query [B, Tq, A] -> 2^-60 e^(2 query) in float32, and which sources' queries are all in range [B]."""
+class Queries(NamedTuple):
+    """Queries [B, Tq, A] as given and as ``2^-60 e^(2 query)`` in float32, and which sources' are all in range [B]."""
+
+    raw: Tensor
+    exponentials: Tensor
+    inside: Tensor
+
+    def part(self, rows: slice) -> Queries:
+        return Queries(self.raw[:, rows], self.exponentials[:, rows], self.inside)
+
+
+def prepare_queries(query: Tensor) -> Queries:
     exponentials = torch.empty_like(query, dtype=torch.float32)
-    return exponentials, _exponentials(query, exponentials, True)
+    return Queries(query, exponentials, _exponentials(query, exponentials, True))
 
 
-def float32_exponentials(keys: Tensor, exponentials: Tensor) -> Tensor:
-    """A memory's exponentials, made for this call where 16-bit keys have none."""
-    if keys.dtype == torch.float32:
-        return exponentials
-    made = torch.empty_like(keys, dtype=torch.float32)
-    _exponentials(keys, made, False)
-    return made
+def prepare_steps(queries: Tensor) -> Queries:
+    """The queries of a recurrence's positions, time-major [Ty, B, A], as queries of B sources."""
+    steps, batch, units = queries.shape
+    flat = prepare_queries(queries.view(steps * batch, 1, units))
+    exponentials = flat.exponentials.view(steps, batch, units)
+    return Queries(queries.transpose(0, 1), exponentials.transpose(0, 1), flat.inside.view(steps, batch).all(dim=0))

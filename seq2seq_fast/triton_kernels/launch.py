@@ -12,6 +12,8 @@ from torch._library.triton import is_wrap_triton_enabled
 
 # Programs that occupy the largest GPUs (148 multiprocessors), four on each.
 MANY_PROGRAMS = 592
+# Programs below which a device is rather given more of them than fewer bytes.
+FEW_PROGRAMS = 64
 TILE_BYTES = 16384
 MANY_SCORES = 1 << 23
 # Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
@@ -39,11 +41,16 @@ def fusion() -> dict[str, Any]:
 def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:
     """Tiles of source positions by units (and by value columns) for one query a program.
 
-    What a tile of positions leaves for the combining step are ``size`` float32 numbers, written and read: with 16
-    positions of float32 or 32 of 16 bits, at most a tenth of what it reads.
+    A tile leaves ``size`` float32 numbers, written and read, for the combining step. Larger tiles are taken where
+    these would be more than a twelfth of the bytes of the source, or where programs are many in any case.
     """
-    positions = power_of_two(source, 4, 64 // element_size)
-    while positions < 64 and positions < source and rows * ceil_div(source, 2 * positions) >= MANY_PROGRAMS:
+    positions = power_of_two(source, 4, 16)
+    while positions < 64 and positions < source:
+        programs = rows * ceil_div(source, 2 * positions)
+        left = ceil_div(source, positions) * size * 8
+        heavy = 12 * left > source * (units + size) * element_size
+        if programs < (FEW_PROGRAMS if heavy else MANY_PROGRAMS):
+            break
         positions *= 2
     columns = TILE_BYTES // (positions * element_size)
     block_a, block_d = power_of_two(units, 8, columns), power_of_two(size, 8, columns)
@@ -122,3 +129,18 @@ def unit_gradients(rows: int, others: int, units: int) -> dict[str, int]:
         "BLOCK_A": block_a,
         "num_warps": power_of_two(block_r * block_a // 256, 1, 4),
     }
+
+
+def cell(hidden_size: int) -> dict[str, int]:
+    """Hidden units of one row that a program of a cell's arithmetic takes."""
+    block = power_of_two(hidden_size, 32, 512)
+    return {"BLOCK": block, "num_warps": power_of_two(block // 128, 1, 4)}
+
+
+def project_values(batch: int, source: int, size: int, gates: int, element_size: int) -> bool:
+    """Whether a decoder weighs projected values, [B, Tx, G H], instead of multiplying every context by [G H, D].
+
+    The projection costs the bytes by which its rows are wider, in every step, and saves reading the weights and one
+    launch, which takes about as long as reading 8 MB.
+    """
+    return batch * source * (gates - size) * element_size <= gates * size * element_size + 8_000_000

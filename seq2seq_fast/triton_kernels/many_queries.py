@@ -8,8 +8,6 @@ chunks of bounded size, so memory grows with Tq + Tx unless the weights themselv
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import triton
 import triton.language as tl
@@ -25,7 +23,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     score_of_terms,
     split_row,
 )
-from seq2seq_fast.triton_kernels.key_exponentials import float32_exponentials, query_exponentials
+from seq2seq_fast.triton_kernels.key_exponentials import Queries, prepare_queries
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
 
@@ -133,30 +131,16 @@ def _softmax_rows_kernel(
             tl.store(place, weight.to(probabilities.dtype.element_ty), mask=position < Tx)
 
 
-class Exponentials(NamedTuple):
-    """A call's exponentials of its queries [B, Tq, A] and keys [B, Tx, A], and which sources' queries are in range."""
-
-    queries: Tensor
-    queries_inside: Tensor
-    keys: Tensor
-
-
-def take_exponentials(query: Tensor, source: Source) -> Exponentials:
-    return Exponentials(*query_exponentials(query), float32_exponentials(source.keys, source.exponentials))
-
-
-def score_tiles(
-    query: Tensor, source: Source, exponentials: Exponentials, scores: Tensor, first: int, with_constant: bool
-) -> None:
+def score_tiles(queries: Queries, source: Source, scores: Tensor, first: int, with_constant: bool) -> None:
     """Scores of ``scores.shape[1]`` queries of each source from the ``first`` on, into ``scores`` [B, count, Tx]."""
     batch, count, positions = scores.shape
-    units = query.shape[2]
+    total, units = queries.raw.shape[1:]
     parameters = launch.score_tiles(batch, count, positions, units)
     query_tiles = launch.ceil_div(count, parameters["BLOCK_Q"])
     key_tiles = launch.ceil_div(positions, parameters["BLOCK_K"])
     wrap_triton(_score_tiles_kernel)[(batch * query_tiles * key_tiles,)](
-        query, source.keys, exponentials.queries, exponentials.keys, exponentials.queries_inside, source.in_range,
-        source.v, scores, query.shape[1], positions, units, first, count, query_tiles, key_tiles,
+        queries.raw, source.keys, queries.exponentials, source.exponentials, queries.inside, source.in_range,
+        source.v, scores, total, positions, units, first, count, query_tiles, key_tiles,
         WITH_CONSTANT=with_constant, **parameters, **launch.fusion(),
     )  # fmt: skip
 
@@ -169,12 +153,12 @@ def attend_many_queries(query: Tensor, source: Source, need_weights: bool) -> tu
     context = source.values.new_empty(batch, queries, size)
     weights = query.new_empty((batch, queries, positions) if need_weights else (0,), dtype=torch.float32)
     logsumexp = query.new_empty((batch, queries), dtype=torch.float32)
-    exponentials = take_exponentials(query, source)
+    prepared = prepare_queries(query)
     chunk = launch.query_chunk(batch, queries, positions)
     for first in range(0, queries, chunk):
         count = min(chunk, queries - first)
         scores = query.new_empty((batch, count, positions), dtype=torch.float32)
-        score_tiles(query, source, exponentials, scores, first, False)
+        score_tiles(prepared, source, scores, first, False)
         probabilities = scores if wide else torch.empty_like(scores, dtype=source.values.dtype)
         softmax_rows(scores, weights if need_weights else None, probabilities, logsumexp, source, first)
         if count == queries:

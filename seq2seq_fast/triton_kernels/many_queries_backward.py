@@ -9,7 +9,6 @@ serves both sides, tiles of rows by units, and every element has one writer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import triton
@@ -27,7 +26,8 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     split_pairs,
     split_row,
 )
-from seq2seq_fast.triton_kernels.many_queries import score_tiles, take_exponentials
+from seq2seq_fast.triton_kernels.key_exponentials import Queries, prepare_queries
+from seq2seq_fast.triton_kernels.many_queries import score_tiles
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 from seq2seq_fast.triton_kernels.products import batched_product
 
@@ -146,6 +146,8 @@ def _unit_gradients_kernel(
     if lengths is not None:
         length = tl.load(lengths + source)
         if ROWS_ARE_KEYS:
+            # Slopes beyond the length need not have been written.
+            there = there & (row < length)
             visited = tl.where(tl.min(row, axis=0) < length, visited, 0)
         else:
             visited = tl.minimum(tl.maximum(length, 0), visited)
@@ -177,39 +179,33 @@ def _unit_gradients_kernel(
         tl.store(grad_v + tile * A + columns, join_row(even, odd, BLOCK_A), mask=columns < A)
 
 
-class Side(NamedTuple):
-    """Queries or keys of every source, [B, rows, A], as given and as exponentials (laid out alike)."""
-
-    raw: Tensor
-    exponentials: Tensor
-
-
 def unit_gradients(
-    rows: Side,
-    others: Side,
-    rows_are_keys: bool,
-    slopes: Tensor,
-    query_inside: Tensor,
+    queries: Queries,
     source: Source,
+    slopes: Tensor,
     gradient: Tensor | None,
+    *,
+    of_keys: bool,
     accumulate: bool = False,
     with_v: bool = False,
 ) -> Tensor | None:
-    """Gradient of the rows, into ``gradient``, and of v [A] in float32 where asked.
+    """Gradient of the queries or of the keys, into ``gradient``, and of v [A] in float32 where asked.
 
-    ``slopes`` [B, Tq, Tx] is the scores' gradient.
+    ``slopes`` [B, Tq, Tx] is the scores' gradient. ``queries`` may be views; the gradient is laid out as its side is.
     """
-    batch, count, units = rows.raw.shape
-    parameters = launch.unit_gradients(count, others.raw.shape[1], units)
+    rows, row_exponentials = (source.keys, source.exponentials) if of_keys else queries[:2]
+    others, other_exponentials = queries[:2] if of_keys else (source.keys, source.exponentials)
+    batch, count, units = rows.shape
+    parameters = launch.unit_gradients(count, others.shape[1], units)
     row_tiles, chunks = launch.ceil_div(count, parameters["BLOCK_R"]), launch.ceil_div(units, parameters["BLOCK_A"])
     parts = slopes.new_empty((batch * row_tiles, units), dtype=torch.float32) if with_v else None
     of_query, of_key = slopes.stride()[1:]
     wrap_triton(_unit_gradients_kernel)[(batch * row_tiles * chunks,)](
-        rows.raw, rows.exponentials, *rows.raw.stride()[:2], others.raw, others.exponentials, *others.raw.stride()[:2],
-        slopes, slopes.stride(0), *((of_key, of_query) if rows_are_keys else (of_query, of_key)),
-        query_inside, source.in_range, source.v, source.lengths, gradient, parts,
-        count, others.raw.shape[1], units, row_tiles, chunks,
-        ROWS_ARE_KEYS=rows_are_keys, ACCUMULATE=accumulate, **parameters, **launch.fusion(),
+        rows, row_exponentials, *rows.stride()[:2], others, other_exponentials, *others.stride()[:2],
+        slopes, slopes.stride(0), *((of_key, of_query) if of_keys else (of_query, of_key)),
+        queries.inside, source.in_range, source.v, source.lengths, gradient, parts,
+        count, others.shape[1], units, row_tiles, chunks,
+        ROWS_ARE_KEYS=of_keys, ACCUMULATE=accumulate, **parameters, **launch.fusion(),
     )  # fmt: skip
     return None if parts is None else parts.sum(0)
 
@@ -227,9 +223,9 @@ def attend_many_queries_backward(
     batch, queries, _ = query.shape
     keys, values = source.keys, source.values
     positions = keys.shape[1]
-    exponentials = take_exponentials(query, source)
-    chunk = launch.query_chunk(batch, queries, positions)
-    parted = chunk < queries
+    prepared = prepare_queries(query)
+    chunk = max(1, launch.query_chunk(batch, queries, positions))
+    parted = chunk != queries
     grad_query = torch.empty_like(query) if needs[0] else None
     # Sums over chunks of queries are kept in float32.
     grad_keys = torch.zeros_like(keys, dtype=torch.float32) if parted else torch.empty_like(keys)
@@ -242,20 +238,18 @@ def attend_many_queries_backward(
         scores = None
         if weights is None:
             scores = torch.empty_like(slopes)
-            score_tiles(query, source, exponentials, scores, first, False)
+            score_tiles(prepared, source, scores, first, False)
         probabilities = torch.empty_like(slopes, dtype=values.dtype) if needs[2] else None
         _softmax_rows_backward(slopes, scores, weights, logsumexp, grad_weights, probabilities, source, first)
-        side = Side(query[:, rows], exponentials.queries[:, rows])
-        key_side = Side(keys, exponentials.keys)
+        part = prepared.part(rows)
         if grad_query is not None:
-            unit_gradients(side, key_side, False, slopes, exponentials.queries_inside, source, grad_query[:, rows])
+            unit_gradients(part, source, slopes, grad_query[:, rows], of_keys=False)
         if needs[1] or needs[3]:
-            part = unit_gradients(
-                key_side, side, True, slopes, exponentials.queries_inside, source,
-                grad_keys if needs[1] else None, accumulate=parted, with_v=needs[3],
-            )  # fmt: skip
-            if grad_v is not None and part is not None:
-                grad_v += part
+            sum_v = unit_gradients(
+                part, source, slopes, grad_keys if needs[1] else None, of_keys=True, accumulate=parted, with_v=needs[3]
+            )
+            if grad_v is not None and sum_v is not None:
+                grad_v += sum_v
         if probabilities is not None:
             if grad_values is None:
                 grad_values = torch.bmm(probabilities.transpose(1, 2), grad_rows)

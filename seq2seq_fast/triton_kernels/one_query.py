@@ -28,6 +28,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     split_row,
     within_query_limit,
 )
+from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles, empty_tiles
 
 
 @triton.jit
@@ -44,7 +45,7 @@ def attended_positions(position, row, lengths, mask, Tx):
 
 @triton.jit
 def _walk_units(
-    query_row, key_rows, v, visited, A,
+    query_row, query_bias, key_rows, v, visited, A,
     BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, STORED: tl.constexpr, DIRECT: tl.constexpr,
 ):  # fmt: skip
     """Scores of a tile of positions without their constant sum(v), and 1 if the query is in range.
@@ -61,6 +62,8 @@ def _walk_units(
         ahead = tl.load(key_rows + following[None, :], mask=visited[:, None] & (following < A)[None, :], other=0.0)
         units = start + column
         query = tl.load(query_row + units, mask=units < A, other=0.0).to(tl.float32)
+        if query_bias is not None:
+            query += tl.load(query_bias + units, mask=units < A, other=0.0).to(tl.float32)
         v_0, v_1 = split_row(tl.load(v + units, mask=units < A, other=0.0).to(tl.float32), BLOCK_A)
         if DIRECT:
             tile = tile.to(tl.float32)
@@ -76,7 +79,7 @@ def _walk_units(
 
 @triton.jit
 def score_tile(
-    query_row, key_rows, exponential_rows, in_range, v, visited, A,
+    query_row, query_bias, key_rows, exponential_rows, in_range, v, visited, A,
     BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, STORED: tl.constexpr,
 ):  # fmt: skip
     """Scores of a tile of positions without their constant.
@@ -84,25 +87,44 @@ def score_tile(
     The exponential form runs before it is known to serve: looking at the query first would only delay the loads.
     """
     if STORED:
-        scores, inside = _walk_units(query_row, exponential_rows, v, visited, A, BLOCK_T, BLOCK_A, True, False)
+        scores, inside = _walk_units(
+            query_row, query_bias, exponential_rows, v, visited, A, BLOCK_T, BLOCK_A, True, False
+        )
     else:
-        scores, inside = _walk_units(query_row, key_rows, v, visited, A, BLOCK_T, BLOCK_A, False, False)
+        scores, inside = _walk_units(query_row, query_bias, key_rows, v, visited, A, BLOCK_T, BLOCK_A, False, False)
     if (inside & tl.load(in_range).to(tl.int32)) == 0:
-        scores, inside = _walk_units(query_row, key_rows, v, visited, A, BLOCK_T, BLOCK_A, False, True)
+        scores, inside = _walk_units(query_row, query_bias, key_rows, v, visited, A, BLOCK_T, BLOCK_A, False, True)
     return scores
 
 
 @triton.jit
+def _load_values(rows, column, visited, D):
+    return tl.load(rows + column[None, :], mask=visited[:, None] & (column < D)[None, :], other=0.0)
+
+
+@triton.jit
+def _weigh_values(ahead, rows, weight, visited, context, D, BLOCK_D: tl.constexpr):
+    """Weighted sum of a tile's values, [D] at ``context``; ``ahead`` are their first columns, loaded before."""
+    column = tl.arange(0, BLOCK_D)
+    for start in range(0, D, BLOCK_D):
+        tile = ahead.to(tl.float32)
+        ahead = _load_values(rows, start + BLOCK_D + column, visited, D)
+        summed = tl.sum(tile * weight[:, None], axis=0)
+        tl.store(context + start + column, summed.to(context.dtype.element_ty), mask=start + column < D)
+
+
+@triton.jit
 def _attend_tile_kernel(
-    query, query_stride, keys, values, exponentials, in_range, v, lengths, mask,
-    context, weights, logsumexp, maxima, sums,
-    Tq, Tx, A, D, tiles,
+    query, query_stride, query_bias, keys, values, projected, exponentials, in_range, v, lengths, mask,
+    context, projected_context, weights, logsumexp, maxima, sums,
+    Tq, Tx, A, D, P, tiles,
     BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_D: tl.constexpr,
     STORED: tl.constexpr, ALONE: tl.constexpr,
 ):  # fmt: skip
     """One tile of positions of one query. ``ALONE``: the tile is the whole source, so results are final.
 
-    Otherwise ``context`` [rows, tiles, D], ``maxima`` and ``sums`` [rows, tiles] are partial, ``weights`` raw scores.
+    Otherwise ``context`` [rows, tiles, D], ``projected_context`` [rows, tiles, P], ``maxima`` and ``sums``
+    [rows, tiles] are partial, and ``weights`` raw scores.
     """
     program = tl.program_id(0).to(tl.int64)
     row = program // tiles
@@ -111,101 +133,29 @@ def _attend_tile_kernel(
     visited, attended = attended_positions(position, source, lengths, mask, Tx)
     place = (source * Tx + position)[:, None]
     column = tl.arange(0, BLOCK_D)
-    ahead = tl.load(values + place * D + column[None, :], mask=visited[:, None] & (column < D)[None, :], other=0.0)
-
+    ahead = _load_values(values + place * D, column, visited, D)
     scores = score_tile(
-        query + row * query_stride, keys + place * A, exponentials + place * A, in_range + source, v, visited, A,
-        BLOCK_T, BLOCK_A, STORED,
+        query + row * query_stride, query_bias, keys + place * A, exponentials + place * A, in_range + source, v,
+        visited, A, BLOCK_T, BLOCK_A, STORED,
     )  # fmt: skip
     scores = tl.where(attended, scores, float("-inf"))
     maximum = tl.max(scores, axis=0)
-    exponential = natural_exponential(scores - finite_or_zero_maximum(maximum))
-    total = tl.sum(exponential, axis=0)
+    shift = finite_or_zero_maximum(maximum)
+    weight = natural_exponential(scores - shift)
+    total = tl.sum(weight, axis=0)
     if ALONE:
-        exponential *= inverse_or_zero(total)
-        tl.store(logsumexp + row, finite_or_zero_maximum(maximum) + tl.log(total))
-        if weights is not None:
-            tl.store(weights + row * Tx + position, exponential, mask=position < Tx)
+        weight *= inverse_or_zero(total)
+        if logsumexp is not None:
+            tl.store(logsumexp + row, shift + tl.log(total))
     else:
         tl.store(maxima + program, maximum)
         tl.store(sums + program, total)
-        if weights is not None:
-            tl.store(weights + row * Tx + position, scores, mask=position < Tx)
-
-    for start in range(0, D, BLOCK_D):
-        tile = ahead.to(tl.float32)
-        following = start + BLOCK_D + column
-        ahead = tl.load(
-            values + place * D + following[None, :], mask=visited[:, None] & (following < D)[None, :], other=0.0
-        )
-        summed = tl.sum(tile * exponential[:, None], axis=0)
-        place_out = context + program * D + start + column
-        tl.store(place_out, summed.to(context.dtype.element_ty), mask=start + column < D)
-
-
-@triton.jit
-def combined_softmax(maxima, sums, row, tiles, BLOCK_S: tl.constexpr):
-    """The maximum and the sum of a row's tiles together."""
-    entry = tl.arange(0, BLOCK_S)
-    highest = tl.full((BLOCK_S,), float("-inf"), tl.float32)
-    for start in range(0, tiles, BLOCK_S):
-        here = start + entry < tiles
-        part = tl.load(maxima + row * tiles + start + entry, mask=here, other=float("-inf"))
-        highest = tl.maximum(highest, part)
-    maximum = tl.max(highest, axis=0)
-    shift = finite_or_zero_maximum(maximum)
-    total = tl.zeros((BLOCK_S,), tl.float32)
-    for start in range(0, tiles, BLOCK_S):
-        here = start + entry < tiles
-        part = tl.load(maxima + row * tiles + start + entry, mask=here, other=float("-inf"))
-        part_sum = tl.load(sums + row * tiles + start + entry, mask=here, other=0.0)
-        total += part_sum * natural_exponential(part - shift)
-    return shift, tl.sum(total, axis=0)
-
-
-@triton.jit
-def combined_context(partial, maxima, row, column, tiles, shift, inverse, D):
-    """Columns of a row's context, from the unnormalised contexts of its tiles."""
-    summed = tl.zeros(column.shape, tl.float32)
-    for tile in range(0, tiles):
-        scale = natural_exponential(tl.load(maxima + row * tiles + tile) - shift) * inverse
-        part = tl.load(partial + (row * tiles + tile) * D + column, mask=column < D, other=0.0)
-        summed = tl.fma(part, scale, summed)
-    return summed
-
-
-@triton.jit
-def _combine_kernel(
-    partial, maxima, sums, context, weights, logsumexp, Tx, D, tiles, blocks,
-    BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
-):  # fmt: skip
-    """Columns of one row's context, and weights of as many positions."""
-    program = tl.program_id(0).to(tl.int64)
-    row = program // blocks
-    block = program % blocks
-    column = block * BLOCK + tl.arange(0, BLOCK)
-    shift, total = combined_softmax(maxima, sums, row, tiles, BLOCK_S)
-    inverse = inverse_or_zero(total)
-    if block == 0:
-        tl.store(logsumexp + row, shift + tl.log(total))
-    if block * BLOCK < D:
-        summed = combined_context(partial, maxima, row, column, tiles, shift, inverse, D)
-        tl.store(context + row * D + column, summed.to(context.dtype.element_ty), mask=column < D)
     if weights is not None:
-        place = weights + row * Tx + column
-        scores = tl.load(place, mask=column < Tx, other=0.0)
-        tl.store(place, natural_exponential(scores - shift) * inverse, mask=column < Tx)
-
-
-class Tiles(NamedTuple):
-    """What :func:`attend_tiles` leaves where a source has more tiles than one: float32, rows are queries.
-
-    ``context`` [rows, tiles, D] is unnormalised, ``maxima`` and ``sums`` [rows, tiles].
-    """
-
-    context: Tensor
-    maxima: Tensor
-    sums: Tensor
+        tl.store(weights + row * Tx + position, weight if ALONE else scores, mask=position < Tx)
+    _weigh_values(ahead, values + place * D, weight, visited, context + program * D, D, BLOCK_D)
+    if projected is not None:
+        ahead = _load_values(projected + place * P, column, visited, P)
+        _weigh_values(ahead, projected + place * P, weight, visited, projected_context + program * P, P, BLOCK_D)
 
 
 class Source(NamedTuple):
@@ -220,42 +170,47 @@ class Source(NamedTuple):
     mask: Tensor | None
 
 
+def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tuple[dict[str, int], Tiles | None]:
+    """Launch parameters for so many queries, and room for what tiles leave if a source has more than one."""
+    positions, size = source.values.shape[1:]
+    width = 0 if projected is None else projected.shape[2]
+    parameters = launch.one_query(rows, positions, source.keys.shape[2], max(size, width), source.keys.element_size())
+    count = launch.ceil_div(positions, parameters["BLOCK_T"])
+    return parameters, empty_tiles(source.values, rows, count, size, width) if count > 1 else None
+
+
 def attend_tiles(
-    query: Tensor, queries: int, source: Source, context: Tensor, weights: Tensor | None, logsumexp: Tensor
-) -> Tiles | None:
+    query: Tensor,
+    queries: int,
+    source: Source,
+    plan: tuple[dict[str, int], Tiles | None],
+    context: Tensor | None,
+    weights: Tensor | None,
+    logsumexp: Tensor | None,
+    *,
+    query_bias: Tensor | None = None,
+    projected: Tensor | None = None,
+    projected_context: Tensor | None = None,
+) -> None:
     """Attention of every row of ``query`` [B Tq, A] (rows may be far apart) to its source.
 
-    Results go to ``context`` [B Tq, D], ``weights`` [B Tq, Tx] and ``logsumexp`` [B Tq] if a source is one tile.
-    Otherwise the tiles are returned, to be combined; ``weights`` then holds raw scores.
+    Results go to ``context`` [B Tq, D], ``weights`` [B Tq, Tx] and ``logsumexp`` [B Tq] if a source is one tile. If
+    not, the plan's tiles hold what is to be combined, and ``weights`` raw scores. A second set of values, ``projected``
+    [B, Tx, P], is weighed alike.
     """
-    keys, values, exponentials, in_range, v, lengths, mask = source
+    parameters, tiles = plan
     rows, units = query.shape
-    positions, size = values.shape[1:]
-    parameters = launch.one_query(rows, positions, units, size, values.element_size())
-    tiles = max(1, launch.ceil_div(positions, parameters["BLOCK_T"]))
-    parts = None
-    if tiles > 1:
-        parts = Tiles(
-            *(query.new_empty(shape, dtype=torch.float32) for shape in ((rows, tiles, size), *[(rows, tiles)] * 2))
-        )
-    wrap_triton(_attend_tile_kernel)[(rows * tiles,)](
-        query, query.stride(0), keys, values, exponentials, in_range, v, lengths, mask,
-        context if parts is None else parts.context, weights, logsumexp,
-        None if parts is None else parts.maxima, None if parts is None else parts.sums,
-        queries, positions, units, size, tiles,
-        STORED=keys.dtype == torch.float32, ALONE=parts is None, **parameters, **launch.fusion(),
-    )  # fmt: skip
-    return parts
-
-
-def combine_tiles(tiles: Tiles, context: Tensor, weights: Tensor | None, logsumexp: Tensor, source: int) -> None:
-    """Final contexts, weights (from the raw scores that they hold) and logarithms of the sums."""
-    rows, count, size = tiles.context.shape
-    parameters = launch.combine(source, size)
-    blocks = max(1, launch.ceil_div(max(size, source if weights is not None else 0), parameters["BLOCK"]))
-    wrap_triton(_combine_kernel)[(rows * blocks,)](
-        tiles.context, tiles.maxima, tiles.sums, context, weights, logsumexp, source, size, count, blocks,
-        **parameters, **launch.fusion(),
+    positions, size = source.values.shape[1:]
+    count = 1
+    maxima = sums = None
+    if tiles is not None:
+        context, projected_context, maxima, sums = tiles
+        count = maxima.shape[1]
+    wrap_triton(_attend_tile_kernel)[(rows * count,)](
+        query, query.stride(0), query_bias, source.keys, source.values, projected, *source[2:], context,
+        projected_context, weights, logsumexp, maxima, sums,
+        queries, positions, units, size, 0 if projected is None else projected.shape[2], count,
+        STORED=source.keys.dtype == torch.float32, ALONE=tiles is None, **parameters, **launch.fusion(),
     )  # fmt: skip
 
 
@@ -264,14 +219,11 @@ def attend_one_query(query: Tensor, source: Source, need_weights: bool) -> tuple
     batch, queries, units = query.shape
     positions, size = source.values.shape[1:]
     rows = batch * queries
-    context = source.values.new_empty(rows, size)
-    weights = query.new_empty((rows, positions), dtype=torch.float32) if need_weights else None
-    logsumexp = query.new_empty(rows, dtype=torch.float32)
-    parts = attend_tiles(query.reshape(rows, units), queries, source, context, weights, logsumexp)
-    if parts is not None:
-        combine_tiles(parts, context, weights, logsumexp, positions)
-    return (
-        context.view(batch, queries, size),
-        query.new_empty(0, dtype=torch.float32) if weights is None else weights.view(batch, queries, positions),
-        logsumexp.view(batch, queries),
-    )
+    context = source.values.new_empty(batch, queries, size)
+    weights = query.new_empty((batch, queries, positions), dtype=torch.float32) if need_weights else None
+    logsumexp = query.new_empty((batch, queries), dtype=torch.float32)
+    plan = plan_tiles(rows, source)
+    attend_tiles(query.view(rows, units), queries, source, plan, context, weights, logsumexp)
+    if plan[1] is not None:
+        combine_tiles(plan[1], context, weights, logsumexp, positions)
+    return context, query.new_empty(0, dtype=torch.float32) if weights is None else weights, logsumexp

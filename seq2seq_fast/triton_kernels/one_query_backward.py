@@ -33,7 +33,7 @@ from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
 @triton.jit
 def _weights_gradient_kernel(
-    grad_context, grad_weights, values, weights, lengths, mask, slopes, deltas, grad_values,
+    grad_context, grad_weights, grad_weights_stride, values, weights, lengths, mask, slopes, deltas, grad_values,
     Tx, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
@@ -62,7 +62,7 @@ def _weights_gradient_kernel(
             )
     gradient = tl.sum(products, axis=1)
     if grad_weights is not None:
-        gradient += tl.load(grad_weights + row * Tx + position, mask=visited, other=0.0).to(tl.float32)
+        gradient += tl.load(grad_weights + row * grad_weights_stride + position, mask=visited, other=0.0).to(tl.float32)
     gradient = tl.where(attended, gradient, 0.0)
     tl.store(slopes + row * Tx + position, gradient, mask=position < Tx)
     tl.store(deltas + program, tl.sum(gradient * weight, axis=0))
@@ -141,7 +141,7 @@ def _score_gradient_kernel(
         if weights is not None:
             slope = tl.load(weights + place, mask=visited, other=0.0) * (slope - delta)
             if score_slopes is not None:
-                tl.store(score_slopes + place, slope, mask=written & (chunk == 0))
+                tl.store(score_slopes + place, slope, mask=position < tl.where(chunk == 0, last, 0))
         key_places = place[:, None] * A
         grad_key_rows = None
         if grad_keys is not None:
@@ -174,15 +174,17 @@ def weights_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the weights, and the parts of delta that the tiles of a source hold.
 
-    grad_context [B, D], grad_weights and weights [B, Tx] -> [B, Tx], [B, tiles] in float32; fills grad_values.
+    grad_context [B, D], grad_weights (rows may be far apart) and weights [B, Tx] -> [B, Tx], [B, tiles] in float32;
+    fills grad_values.
     """
     batch, positions, size = source.values.shape
     parameters = launch.weights_gradient(batch, positions, size, source.values.element_size())
     tiles = max(1, launch.ceil_div(positions, parameters["BLOCK_T"]))
     slopes, deltas = torch.empty_like(weights), weights.new_empty(batch, tiles)
     wrap_triton(_weights_gradient_kernel)[(batch * tiles,)](
-        grad_context, grad_weights, source.values, weights, source.lengths, source.mask, slopes, deltas, grad_values,
-        positions, size, tiles, **parameters, **launch.fusion(),
+        grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0), source.values, weights,
+        source.lengths, source.mask, slopes, deltas, grad_values, positions, size, tiles,
+        **parameters, **launch.fusion(),
     )  # fmt: skip
     return slopes, deltas
 

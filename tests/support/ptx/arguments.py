@@ -27,23 +27,28 @@ def region(value: Any, name: str) -> Region | None:
         if not value.size:
             return Region(name, value.ctypes.data, 0, True)
         low, high = np.lib.array_utils.byte_bounds(value)
-        return Region(name, low, high - low, bool(value.flags.writeable))
+        owner = value
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        origin = np.lib.array_utils.byte_bounds(owner)[0]
+        return Region(name, low, high - low, bool(value.flags.writeable), origin)
     if hasattr(value, "data_ptr") and hasattr(value, "stride"):
         if value.device.type != "cpu":
             raise TypeError(f"tensors must be on the CPU, not {value.device}")
         if not value.numel():
             return Region(name, 0, 0, True)
         last = sum((extent - 1) * stride for extent, stride in zip(value.shape, value.stride(), strict=True))
-        return Region(name, value.data_ptr(), (last + 1) * value.element_size(), True)
+        size = (last + 1) * value.element_size()
+        return Region(name, value.data_ptr(), size, True, value.untyped_storage().data_ptr())
     return None
 
 
-def regions(arguments: Sequence[Any]) -> list[Region]:
+def regions(arguments: Sequence[Any], names: Sequence[str]) -> list[Region]:
     """Every array among the arguments and in their structs."""
     found = []
-    for number, value in enumerate(arguments):
+    for name, value in zip(names, arguments, strict=True):
         for part in value.values if isinstance(value, Struct) else (value,):
-            if (one := region(part, f"argument {number}")) is not None:
+            if (one := region(part, name)) is not None:
                 found.append(one)
     return found
 

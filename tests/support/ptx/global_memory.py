@@ -22,12 +22,13 @@ PAGE = 256
 
 @dataclass
 class Region:
-    """`size` bytes of the host at `host`, seen by the kernel at `start`."""
+    """`size` bytes of the host at `host`, in an allocation that begins at `origin`, seen by the kernel at `start`."""
 
     name: str
     host: int
     size: int
     writable: bool
+    origin: int = 0
     start: int = 0
 
     @property
@@ -38,18 +39,18 @@ class Region:
 class GlobalMemory:
     """Copies of the host's ranges, with unowned bytes between them, that a launch reads and writes.
 
-    Ranges that overlap on the host share a region, so views of one tensor stay views. Addresses keep the host's
-    alignment (modulo 256).
+    Ranges that overlap on the host share a region, so views of one tensor stay views. Allocations are aligned by 256
+    bytes, as those of a GPU are; a view keeps its offset.
     """
 
     def __init__(self, ranges: list[Region], variables: dict[str, bytes]) -> None:
-        self.regions: list[Region] = []
+        self.regions = [Region("an empty array", 0, 0, False, start=BASE)]
         self.variables: dict[str, int] = {}
         self._constants: list[tuple[Region, bytes]] = []
         self._place(ranges, variables)
         self._bytes = np.full(self._next + PAGE - BASE, 0xFF, np.uint8)
         for region in self.regions:
-            if region.host and region.size:
+            if region.host:
                 ctypes.memmove(self._bytes.ctypes.data + region.start - BASE, region.host, region.size)
         for region, data in self._constants:
             self._bytes[region.start - BASE : region.end - BASE] = np.frombuffer(data, np.uint8)
@@ -62,14 +63,14 @@ class GlobalMemory:
 
     def _place(self, ranges: list[Region], variables: dict[str, bytes]) -> None:
         merged: list[Region] = []
-        for item in sorted(ranges, key=lambda item: (item.host, item.size)):
+        for item in sorted((item for item in ranges if item.size), key=lambda item: (item.host, item.size)):
             last = merged[-1] if merged else None
-            if last and item.size and last.size and item.host < last.host + last.size:
+            if last and item.host < last.host + last.size:
                 last.size = max(last.size, item.host + item.size - last.host)
                 last.name += f" and {item.name}"
                 last.writable &= item.writable
             else:
-                merged.append(Region(item.name, item.host, item.size, item.writable))
+                merged.append(Region(item.name, item.host, item.size, item.writable, item.origin))
         self._next = BASE + PAGE
         for region in merged:
             self._append(region)
@@ -80,14 +81,14 @@ class GlobalMemory:
             self._constants.append((region, data))
 
     def _append(self, region: Region) -> None:
-        region.start = self._next + region.host % PAGE
+        region.start = self._next + (region.host - region.origin) % PAGE
         self._next = -(-(region.end + GUARD) // PAGE) * PAGE
         self.regions.append(region)
 
     def address_of(self, host: int, size: int) -> int:
         """Where the kernel finds a host range; an empty one gets the address of nothing."""
         for region in self.regions:
-            if region.host and size and region.host <= host and host + size <= region.host + region.size:
+            if size and region.host and region.host <= host and host + size <= region.host + region.size:
                 return region.start + host - region.host
         return BASE
 
@@ -101,7 +102,7 @@ class GlobalMemory:
     def copy_back(self) -> None:
         """Bring what the kernel wrote to the host's arrays."""
         for region in self.regions:
-            if region.host and region.size and region.writable:
+            if region.host and region.writable:
                 ctypes.memmove(region.host, self._bytes.ctypes.data + region.start - BASE, region.size)
 
     def _offsets(self, addresses: Array, size: int, index: Index, instruction: Instruction, store: bool) -> Array:
@@ -138,13 +139,13 @@ class GlobalMemory:
 
     def _nearest(self, address: int) -> str:
         number = bisect.bisect_right(self._starts, address) - 1
-        if number >= 0 and address < self.regions[number].end + GUARD:
-            region = self.regions[number]
-            return f", byte {address - region.start} of {region.name} ({region.size} bytes)"
-        if number + 1 < len(self.regions) and address > self.regions[number + 1].start - GUARD:
-            region = self.regions[number + 1]
+        around = self.regions[max(number, 0) : number + 2]
+        region = min(around, key=lambda region: max(region.start - address, address - region.end))
+        if address < region.start - GUARD or address > region.end + GUARD:
+            return ", far from every allocation"
+        if address < region.start:
             return f", {region.start - address} bytes before {region.name}"
-        return ", far from every allocation"
+        return f", byte {address - region.start} of {region.name} ({region.size} bytes)"
 
     def load(self, addresses: Array, kind: np.dtype, count: int, index: Index, instruction: Instruction) -> Array:
         """`[n, count]` values at `n` addresses."""

@@ -23,7 +23,7 @@ from tests.support.ptx.report import LaunchReport, make_report
 from tests.support.ptx.syntax import TYPE_BITS, Kernel, Variable
 
 LANES = 4096
-STEPS = 100_000_000
+STEPS = 5_000_000
 Extent = int | tuple[int, ...]
 
 
@@ -40,6 +40,7 @@ class Module:
         grid: Extent,
         block: Extent,
         args: Sequence[Any],
+        names: Sequence[str] | None = None,
         shared: int = 0,
         order: int | None = None,
         check_races: bool = True,
@@ -57,6 +58,7 @@ class Module:
             grid, block: extents, one to three numbers.
             args: one a parameter: an array or tensor (its address), a number, a `Struct`, None for a null
                 pointer.
+            names: what messages call the arguments.
             shared: bytes of dynamic shared memory.
             order: a seed; blocks then run in a permuted order, in batches of random size. None: in order.
             check_races: raise on shared memory used by two warps, one writing, with no barrier between.
@@ -76,10 +78,10 @@ class Module:
         grid3, block3 = _three(grid), _three(block)
         blocks = grid3[0] * grid3[1] * grid3[2]
         variables = {v.name: v.data.ljust(v.size, b"\0") for v in self.variables if v.space in ("global", "const")}
-        memory = GlobalMemory(regions(args), variables)
+        memory = GlobalMemory(regions(args, names or [f"argument {n}" for n in range(len(args))]), variables)
         values = pack(kernel, args, memory)
         most = blocks if concurrent else max(1, lanes // (-(-block3[0] * block3[1] * block3[2] // 32) * 32))
-        batches = _batches(blocks, most, order)
+        batches = _batches(blocks, most, order, concurrent)
         geometry = Geometry(block3, max((len(batch) for batch in batches), default=1))
         state = _State(kernel, self.variables, geometry, memory, values, shared, check_races)
         numbers = np.zeros(geometry.lanes, np.int64)
@@ -179,7 +181,7 @@ def _three(extent: Extent) -> tuple[int, int, int]:
     return (*numbers, 1, 1)[:3]  # type: ignore[return-value]
 
 
-def _batches(blocks: int, most: int, order: int | None) -> list[Array]:
+def _batches(blocks: int, most: int, order: int | None, together: bool) -> list[Array]:
     """Block numbers that run together, in the order of running."""
     if not blocks:
         return []
@@ -187,6 +189,8 @@ def _batches(blocks: int, most: int, order: int | None) -> list[Array]:
         return np.array_split(np.arange(blocks), -(-blocks // most))
     random = np.random.default_rng(order)
     numbers = random.permutation(blocks)
+    if together:
+        return [numbers]
     batches = []
     while numbers.size:
         size = int(random.integers(1, most + 1))

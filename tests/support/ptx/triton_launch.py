@@ -68,6 +68,7 @@ def launch_triton(
         grid=grid(dict(bound.arguments)) if callable(grid) else grid,
         block=compiled.threads,
         args=[*values, *[None] * scratch],
+        names=[*compiled.arguments, *["scratch memory"] * scratch],
         shared=compiled.dynamic_shared_bytes,
         **launch_options,
     )

@@ -11,7 +11,7 @@ from tests.support.ptx.formats import FLOATS, Array, fused_multiply_add
 from tests.support.ptx.instructions.carry import with_carry
 from tests.support.ptx.instructions.floats import float_step
 from tests.support.ptx.instructions.integers import integer
-from tests.support.ptx.instructions.table import apply, instruction
+from tests.support.ptx.instructions.table import ROUNDING, apply, instruction
 from tests.support.ptx.instructions.transcendental import approximate
 from tests.support.ptx.syntax import Instruction
 
@@ -27,7 +27,10 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-@instruction("add", "sub", "mul", "div", "neg", "abs", "sqrt", "rcp")
+@instruction("add", "sub", modifiers=f"{ROUNDING} ftz sat cc", types=(1, 2))
+@instruction("mul", modifiers=f"{ROUNDING} ftz sat lo hi wide")
+@instruction("div", "sqrt", "rcp", modifiers=f"{ROUNDING} ftz approx full")
+@instruction("neg", "abs", modifiers="ftz")
 def arithmetic(binding: Binding, ins: Instruction) -> Step:
     if ins.has("cc"):
         return with_carry(binding, ins)
@@ -38,18 +41,16 @@ def arithmetic(binding: Binding, ins: Instruction) -> Step:
     return float_step(binding, ins, _FUNCTIONS[ins.kind])
 
 
-@instruction("fma", "mad")
+@instruction("fma", "mad", modifiers=f"{ROUNDING} ftz sat relu cc lo hi wide", types=(1, 2))
 def multiply_add(binding: Binding, ins: Instruction) -> Step:
     if ins.has("cc"):
         return with_carry(binding, ins)
     if ins.type not in FLOATS:
         return integer(binding, ins)
-    if ins.has("oob"):
-        raise binding.unsupported()
     return float_step(binding, ins, fused_multiply_add, fused=True)
 
 
-@instruction("min", "max")
+@instruction("min", "max", modifiers="NaN ftz xorsign abs")
 def extremum(binding: Binding, ins: Instruction) -> Step:
     """Without `.NaN` a number wins over NaN; with it NaN does. `.xorsign.abs`: magnitudes, the product's sign."""
     if ins.type not in FLOATS:
@@ -74,7 +75,7 @@ def copysign(binding: Binding, ins: Instruction) -> Step:
     return apply(np.copysign, binding.write(ins.operands[0], ins.type), magnitude, sign)
 
 
-@instruction("testp")
+@instruction("testp", modifiers="finite infinite number notanumber normal subnormal")
 def test_property(binding: Binding, ins: Instruction) -> Step:
     tests: dict[str, Callable[[Array], Array]] = {
         "finite": np.isfinite,

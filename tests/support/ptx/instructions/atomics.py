@@ -26,12 +26,16 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-@instruction("atom", "red")
+@instruction(
+    "atom",
+    "red",
+    modifiers=f"global shared shared::cta relaxed acquire release acq_rel cta gpu sys noftz {' '.join(_FUNCTIONS)}",
+)
 def atomic(binding: Binding, ins: Instruction) -> Step:
     """Lanes act in order; the result of `atom` is what each found."""
     kind = ins.type
     name = ins.one_of(*_FUNCTIONS)
-    if name is None or len(ins.types) != 1 or ins.has("v2", "v4", "v8"):
+    if name is None:
         raise binding.unsupported()
     operands = ins.operands[1:] if ins.kind == "atom" else ins.operands
     address = binding.address(operands[0])

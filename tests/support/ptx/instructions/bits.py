@@ -53,7 +53,7 @@ def shift(binding: Binding, ins: Instruction) -> Step:
     return apply(compute, result, source, binding.read(amount, "u32"))
 
 
-@instruction("shf")
+@instruction("shf", modifiers="l r clamp wrap")
 def funnel_shift(binding: Binding, ins: Instruction) -> Step:
     """`shf.l`: the upper half of (b:a) << n; `shf.r`: the lower half of (b:a) >> n."""
     left, wrap = ins.has("l"), ins.has("wrap")
@@ -115,7 +115,7 @@ def bit_field_insert(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("popc", "clz", "brev", "bfind")
+@instruction("popc", "clz", "brev", "bfind", modifiers="shiftamt")
 def count_bits(binding: Binding, ins: Instruction) -> Step:
     kind = ins.type
     width = TYPE_BITS[kind]
@@ -151,7 +151,7 @@ def count_bits(binding: Binding, ins: Instruction) -> Step:
 @instruction("lop3")
 def three_input_logic(binding: Binding, ins: Instruction) -> Step:
     table = ins.operands[4]
-    if ins.has("BoolOp", "or", "and") or not isinstance(table, Immediate):
+    if not isinstance(table, Immediate):
         raise binding.unsupported()
     a, b, c = (binding.read(operand, "b32") for operand in ins.operands[1:4])
 
@@ -168,8 +168,6 @@ def three_input_logic(binding: Binding, ins: Instruction) -> Step:
 @instruction("prmt")
 def permute_bytes(binding: Binding, ins: Instruction) -> Step:
     """Every result byte is one of the 8 bytes of (b:a), or its sign repeated."""
-    if ins.opcode != "prmt.b32":
-        raise binding.unsupported("mode")
 
     def compute(a: Array, b: Array, selector: Array) -> Array:
         octets = np.stack((a, b), axis=1).view(np.uint8)

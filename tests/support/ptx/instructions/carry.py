@@ -55,6 +55,6 @@ def _borrow(left: Array, right: Array, first: Array, incoming: Array) -> Array:
     return (left < right) | (first < incoming)
 
 
-@instruction("addc", "subc", "madc")
+@instruction("addc", "subc", "madc", modifiers="cc lo hi")
 def extended(binding: Binding, ins: Instruction) -> Step:
     return with_carry(binding, ins)

@@ -25,6 +25,7 @@ _COMPARISONS: dict[str, Callable[[Array, Array], Array]] = {
     "hs": np.greater_equal,
 }
 _UNORDERED = {name + "u": name for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+_NAMES = " ".join([*_COMPARISONS, *_UNORDERED, "num", "nan"])
 
 
 def _unordered(a: Array, b: Array) -> Array:
@@ -55,7 +56,7 @@ def comparison(binding: Binding, ins: Instruction, kind: str) -> Callable[[Array
     return (lambda a, b: compare(before(a), before(b))) if kind in ("f16", "bf16", *PACKED) else compare
 
 
-@instruction("setp")
+@instruction("setp", modifiers=f"{_NAMES} and or xor ftz")
 def set_predicate(binding: Binding, ins: Instruction) -> Step:
     """`p|q = (a ? b) op c`, q with the comparison negated; for packed types p and q are the two comparisons."""
     kind = ins.type
@@ -84,12 +85,10 @@ def set_predicate(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("set")
+@instruction("set", modifiers=f"{_NAMES} ftz", types=(2,))
 def set_number(binding: Binding, ins: Instruction) -> Step:
     """All ones (integers) or 1.0 (floats) where the comparison holds."""
     result_kind, kind = ins.types
-    if ins.has("and", "or", "xor"):
-        raise binding.unsupported()
     compare = comparison(binding, ins, kind)
     result = binding.write(ins.operands[0], result_kind)
     a, b = (binding.read(operand, kind) for operand in ins.operands[1:])
@@ -116,7 +115,7 @@ def select(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("slct")
+@instruction("slct", types=(2,))
 def select_by_sign(binding: Binding, ins: Instruction) -> Step:
     kind, by = ins.types
     a, b = (binding.read(operand, kind) for operand in ins.operands[1:3])

@@ -18,7 +18,7 @@ from tests.support.ptx.formats import (
     round_tensor_float32,
     widen,
 )
-from tests.support.ptx.instructions.table import apply, instruction
+from tests.support.ptx.instructions.table import ROUNDING, apply, instruction
 from tests.support.ptx.memory import LOCAL_WINDOW, SHARED_WINDOW
 from tests.support.ptx.syntax import Instruction
 
@@ -76,10 +76,8 @@ def _float_to_float(ins: Instruction, target: str, source: str, mode: str) -> Ca
     return convert
 
 
-@instruction("cvt")
+@instruction("cvt", modifiers=f"{ROUNDING} rna rni rzi rmi rpi ftz sat relu", types=(2,))
 def convert(binding: Binding, ins: Instruction) -> Step:
-    if ins.has("satfinite", "pack") or len(ins.types) != 2:
-        raise binding.unsupported()
     target, source = ins.types
     if target in PACKED:
         return _pack(binding, ins, target, source)
@@ -117,7 +115,7 @@ def _pack(binding: Binding, ins: Instruction, target: str, source: str) -> Step:
     return apply(lambda a, b: np.stack((function(b), function(a)), axis=1), result, upper, lower)
 
 
-@instruction("cvta")
+@instruction("cvta", modifiers="to global const local shared shared::cta")
 def convert_address(binding: Binding, ins: Instruction) -> Step:
     """Between a state space and the generic window onto it. Global addresses are generic ones."""
     kind = ins.type
@@ -126,13 +124,11 @@ def convert_address(binding: Binding, ins: Instruction) -> Step:
         window = SHARED_WINDOW
     elif ins.has("local"):
         window = LOCAL_WINDOW
-    elif ins.has("param"):
-        raise binding.unsupported("parameters by address")
     change = np.array(-window if ins.has("to") else window, np.int64).astype(STORAGE[kind])
     return apply(lambda a: a + change, binding.write(ins.operands[0], kind), binding.read(ins.operands[1], kind))
 
 
-@instruction("isspacep")
+@instruction("isspacep", modifiers="global local shared shared::cta", types=(0,))
 def is_in_space(binding: Binding, ins: Instruction) -> Step:
     bounds = {"shared": (SHARED_WINDOW, LOCAL_WINDOW), "local": (LOCAL_WINDOW, 1 << 63), "global": (0, SHARED_WINDOW)}
     low, high = bounds[ins.parts[1].split("::")[0]]

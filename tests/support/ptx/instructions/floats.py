@@ -17,7 +17,9 @@ def float_step(binding: Binding, ins: Instruction, function: Callable[..., Array
 
     `fused` functions return float64, which is rounded here.
     """
-    kind = ins.type
+    kind, narrower = ins.types[0], ins.type
+    if kind != narrower and (kind != "f32" or narrower not in ("f16", "bf16")):
+        raise binding.unsupported("types")
     mode = ins.one_of("rn", "rz", "rm", "rp") or "rn"
     directed = mode != "rn"
     if directed and kind not in ("f32", "f32x2"):
@@ -40,5 +42,23 @@ def float_step(binding: Binding, ins: Instruction, function: Callable[..., Array
         return flush_subnormals(result) if flush else result
 
     plain = kind in ("f32", "f64", "f32x2") and not (directed or flush or saturate or rectify or fused)
+    if kind != narrower:
+        return _mixed(binding, ins, compute, narrower)
     sources = [binding.read(operand, kind) for operand in ins.operands[1:]]
     return apply(function if plain else compute, binding.write(ins.operands[0], kind), *sources)
+
+
+def _mixed(binding: Binding, ins: Instruction, compute: Callable[..., Array], narrower: str) -> Step:
+    """`add.f32.bf16 d, a, c` and `fma.rn.f32.bf16 d, a, b, c`: all but the last source are 16 bits wide."""
+    exact = widen(narrower)
+    last = len(ins.operands) - 1
+    sources = [
+        binding.read(operand, "f32" if number == last else narrower)
+        for number, operand in enumerate(ins.operands)
+        if number
+    ]
+    return apply(
+        lambda *values: compute(*(exact(value) for value in values[:-1]), values[-1]),
+        binding.write(ins.operands[0], "f32"),
+        *sources,
+    )

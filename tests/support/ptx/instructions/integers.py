@@ -66,9 +66,11 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
 def integer(binding: Binding, ins: Instruction) -> Step:
     """The integer forms of opcodes that have floating-point forms too."""
     kind = ins.type
-    if kind[0] not in "sub" or len(ins.types) != 1 or ins.has("relu"):
+    if kind[0] not in "bsu" or len(ins.types) != 1:
         raise binding.unsupported("type")
     if ins.kind in ("mul", "mad"):
+        if ins.has("sat"):
+            raise binding.unsupported("saturation")
         return _product(binding, ins, kind)
     function = _FUNCTIONS[ins.kind]
     if ins.has("sat"):

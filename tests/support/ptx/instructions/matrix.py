@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from tests.support.ptx.binding import Binding, Step
@@ -17,11 +15,9 @@ _LANE = np.arange(WARP)
 _GROUP, _IN_GROUP = _LANE // 4, _LANE % 4
 
 
-@instruction("ldmatrix")
+@instruction("ldmatrix", modifiers="sync aligned m8n8 x1 x2 x4 trans shared shared::cta")
 def load_matrix(binding: Binding, ins: Instruction) -> Step:
     """Lanes 8i to 8i + 7 give the addresses of the 16-byte rows of matrix i."""
-    if not ins.has("m8n8"):
-        raise binding.unsupported()
     items = binding.items(ins.operands[0])
     targets = [binding.write(item, "b32") for item in items]
     address = binding.address(ins.operands[1])
@@ -69,13 +65,10 @@ def _layouts(depth: int, per_word: int) -> tuple[tuple[Array, Array], tuple[Arra
     return a, b, c
 
 
-@instruction("mma")
+@instruction("mma", modifiers="sync aligned m16n8k4 m16n8k8 m16n8k16 row col", types=(4,))
 def multiply_matrices(binding: Binding, ins: Instruction) -> Step:
     """D = A B + C for m16n8; products and sums in float64, one rounding to the accumulator's type."""
-    shape = re.search(r"m16n8k(\d+)", ins.opcode)
-    if not shape or len(ins.types) != 4 or ins.has("sp"):
-        raise binding.unsupported()
-    depth = int(shape[1])
+    depth = next(int(part[6:]) for part in ins.parts if part.startswith("m16n8k"))
     d_kind, a_kind, b_kind, c_kind = ins.types
     per_word = {"f16": 2, "bf16": 2, "tf32": 1}.get(a_kind, 0)
     if not per_word or a_kind != b_kind or d_kind != c_kind or d_kind not in ("f32", "f16"):

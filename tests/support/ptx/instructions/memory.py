@@ -10,8 +10,12 @@ from tests.support.ptx.geometry import Index
 from tests.support.ptx.instructions.table import instruction
 from tests.support.ptx.syntax import Immediate, Instruction, Sink
 
+_SPACES = "global shared shared::cta local const"
+# Everything is in order here, so memory models and cache hints mean nothing.
+_HINTS = "volatile relaxed acquire release weak cta gpu sys nc ca cg cs lu cv wb wt L1::* L2::*"
 
-@instruction("ld", "ldu")
+
+@instruction("ld", "ldu", modifiers=f"{_SPACES} param {_HINTS} v2 v4 v8")
 def load(binding: Binding, ins: Instruction) -> Step:
     kind = ins.type
     items = binding.items(ins.operands[0])
@@ -28,7 +32,7 @@ def load(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("st")
+@instruction("st", modifiers=f"{_SPACES} {_HINTS} v2 v4 v8")
 def store(binding: Binding, ins: Instruction) -> Step:
     kind = ins.type
     address = binding.address(ins.operands[0])
@@ -42,11 +46,9 @@ def store(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("cp")
+@instruction("cp", modifiers=f"async commit_group wait_group wait_all {_SPACES} {_HINTS}", types=(0,))
 def asynchronous_copy(binding: Binding, ins: Instruction) -> Step:
     copies = binding.copies
-    if ins.parts[1] != "async" or ins.has("bulk", "mbarrier"):
-        raise binding.unsupported()
     if ins.has("commit_group"):
         return copies.commit
     if ins.has("wait_all"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.ptx.binding import Binding, Step
 from tests.support.ptx.geometry import Index
-from tests.support.ptx.instructions.table import apply, instruction, no_operation
+from tests.support.ptx.instructions.table import ANYTHING, apply, instruction, no_operation
 from tests.support.ptx.syntax import TYPE_BITS, Instruction, Sink, Vector
 
 
@@ -55,12 +55,22 @@ def _pack(binding: Binding, target: object, source: Vector, kind: str) -> Step:
     return step
 
 
-@instruction("membar", "fence", "prefetch", "prefetchu", "discard", "applypriority", "griddepcontrol", "nanosleep")
+@instruction(
+    "membar",
+    "fence",
+    "prefetch",
+    "prefetchu",
+    "discard",
+    "applypriority",
+    "griddepcontrol",
+    "nanosleep",
+    modifiers=ANYTHING,
+)
 def hint(binding: Binding, ins: Instruction) -> Step:
     return no_operation
 
 
-@instruction("createpolicy")
+@instruction("createpolicy", modifiers=ANYTHING)
 def create_policy(binding: Binding, ins: Instruction) -> Step:
     """Cache policies mean nothing here; the register gets a value."""
     result = binding.write(ins.operands[0], "b64")

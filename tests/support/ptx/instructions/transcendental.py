@@ -81,7 +81,7 @@ def _vanishing_division(sources: list[Array], result: Array) -> Array:
     return np.where(huge, np.where(np.isinf(sources[0]), np.nan, np.copysign(0, result)), result)
 
 
-@instruction("ex2", "lg2", "sin", "cos", "tanh", "rsqrt")
+@instruction("ex2", "lg2", "sin", "cos", "tanh", "rsqrt", modifiers="approx ftz")
 def approximate(binding: Binding, ins: Instruction) -> Step:
     kind = ins.type
     bound = _ERRORS.get((ins.kind, PACKED.get(kind, kind)))

@@ -14,7 +14,7 @@ from tests.support.ptx.registers import POISON
 from tests.support.ptx.syntax import Immediate, Instruction, Pair
 
 
-@instruction("shfl")
+@instruction("shfl", modifiers="sync up down bfly idx")
 def shuffle(binding: Binding, ins: Instruction) -> Step:
     """`shfl.sync.mode d|p, a, b, c, membermask`. A lane that takes part in nothing hands over poison."""
     mode = ins.one_of("up", "down", "bfly", "idx")
@@ -73,7 +73,7 @@ def ballot(flags: Array) -> Array:
     return np.packbits(flags, axis=1, bitorder="little").view(np.uint32).reshape(-1)
 
 
-@instruction("vote")
+@instruction("vote", modifiers="sync all any uni ballot")
 def vote(binding: Binding, ins: Instruction) -> Step:
     condition = binding.predicate(ins.operands[1])
     lanes = binding.lanes
@@ -108,7 +108,7 @@ def active_mask(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("redux")
+@instruction("redux", modifiers="sync add min max and or xor NaN")
 def reduce(binding: Binding, ins: Instruction) -> Step:
     kind = ins.type
     name = ins.one_of("add", "min", "max", "and", "or", "xor") or ""
@@ -120,8 +120,6 @@ def reduce(binding: Binding, ins: Instruction) -> Step:
         "or": np.bitwise_or,
         "xor": np.bitwise_xor,
     }
-    if ins.has("abs"):
-        raise binding.unsupported()
     storage = STORAGE[kind]
     neutral: dict[str, Callable[[], object]] = {
         "min": lambda: np.inf if kind == "f32" else np.iinfo(storage).max,
@@ -141,7 +139,7 @@ def reduce(binding: Binding, ins: Instruction) -> Step:
     return step
 
 
-@instruction("bar", "barrier")
+@instruction("bar", "barrier", modifiers="sync warp red popc and or cta aligned", types=(0, 1))
 def warp_barrier(binding: Binding, ins: Instruction) -> Step:
     """`bar.warp.sync` and, for `bar.red`, the reduction over a block that the machine asks for after the barrier."""
     if ins.has("warp"):

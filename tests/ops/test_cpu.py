@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import seq2seq_fast
+from seq2seq_fast.ops import cpu
+
+ALL = ("DEFAULT", "AVX2", "AVX512")
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    return lambda capability: monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+
+
+@pytest.mark.parametrize("detected", ["DEFAULT", "AVX2", "AVX512", "SVE256"])
+def test_the_widest_instruction_set_that_is_here_and_built_is_chosen(processor, detected):
+    processor(detected)
+    assert cpu._choose(ALL, "", None) == ("DEFAULT" if detected == "SVE256" else detected)
+    assert cpu._choose(("DEFAULT",), "", None) == "DEFAULT"
+    assert cpu._choose(ALL, "", "DEFAULT") == "DEFAULT"
+
+
+@pytest.mark.parametrize(
+    ("detected", "built", "asked", "says"),
+    [
+        ("AVX2", (), None, "not built: no compiler"),
+        ("AVX2", ALL, "AVX512", "this processor has only DEFAULT, AVX2"),
+        ("AVX512", ("AVX2",), "AVX512", "the build has only AVX2"),
+        ("AVX2", ALL, "sse", "none of DEFAULT, AVX2, AVX512"),
+        ("DEFAULT", ("AVX2", "AVX512"), None, "built for AVX2, AVX512, this processor has DEFAULT"),
+    ],
+)
+def test_one_line_says_why_there_is_no_engine(processor, detected, built, asked, says):
+    processor(detected)
+    with pytest.raises(cpu._Unusable, match=says) as raised:
+        cpu._choose(built, "no compiler", asked)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_engine_built_for_another_torch_is_refused():
+    cpu._check_torch(torch.__version__)
+    cpu._check_torch(torch.__version__.split("+")[0] + "+cu130")
+    with pytest.raises(cpu._Unusable, match=r"built for torch 2\.1\.0, this is"):
+        cpu._check_torch("2.1.0")
+
+
+@pytest.mark.skipif(not seq2seq_fast.backends()["cpu"].usable, reason="the CPU engine is not built")
+def test_the_environment_names_an_instruction_set():
+    program = "import seq2seq_fast; print(seq2seq_fast.backends()['cpu'].reason)"
+    built = seq2seq_fast.backends()["cpu"].reason
+    environment = {**os.environ, "SEQ2SEQ_FAST_CPU_CAPABILITY": built}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == built, done.stderr
