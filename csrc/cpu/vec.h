@@ -106,17 +106,18 @@ SEQ2SEQ_FAST_INLINE void for_each_vector_of_line(int64_t size, const Line& line,
 // Adds the lanes, always in the same order.
 template <typename A>
 SEQ2SEQ_FAST_INLINE A sum_of_lanes(const Vec<A>& lanes) {
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
   if constexpr (std::is_same_v<A, float>) {
     return lanes.reduce_add();
-  } else {
-    A values[kLanes<A>];
-    lanes.store(values);
-    A sum = 0;
-    for (A value : values) {
-      sum += value;
-    }
-    return sum;
   }
+#endif
+  A values[kLanes<A>];
+  lanes.store(values);
+  A sum = 0;
+  for (A value : values) {
+    sum += value;
+  }
+  return sum;
 }
 
 // Constants of e^x = 2^n e^f, n = round(x / ln 2), |f| <= ln 2 / 2, with ln 2 in two terms so that f is exact, and
