@@ -140,8 +140,7 @@ class Backward {
 template <typename A>
 void attention_decoder_backward(const DecoderBackward<A>& decoder) {
   const Backward<A> backward(decoder);
-  const char* e = getenv("BLK");
-  for_each_block(decoder.batch, e ? atoi(e) : 16, backward);
+  for_each_block(decoder.batch, kBlockRows, backward);
   if (decoder.grad_v != nullptr) {
     at::parallel_for(0, decoder.batch, 1, [&](int64_t begin, int64_t end) {
       const Buffer<A> scratch(kPairScratch<A>);

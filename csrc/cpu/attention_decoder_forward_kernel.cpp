@@ -1,5 +1,3 @@
-#include <cstdlib>
-
 #include "attention_decoder_kernel.h"
 #include "attention_rows.h"
 #include "recurrent_cell.h"
@@ -78,8 +76,7 @@ class Forward {
 template <typename A>
 void attention_decoder_forward(const DecoderForward<A>& decoder) {
   const Forward<A> forward(decoder);
-  const char* e = getenv("BLK");
-  for_each_block(decoder.batch, e ? atoi(e) : 16, forward);
+  for_each_block(decoder.batch, kBlockRows, forward);
 }
 
 template void attention_decoder_forward(const DecoderForward<float>& decoder);

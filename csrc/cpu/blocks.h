@@ -12,6 +12,9 @@ namespace seq2seq_fast::cpu {
 // With fewer rows than this a thread would read a weight faster than it can multiply by it.
 inline constexpr int64_t kRowsPerThread = 4;
 
+// Sentences that go through the sequence together: their keys and values stay in cache from position to position.
+inline constexpr int64_t kBlockRows = 16;
+
 // body(first, count) for blocks of at most `most` rows.
 template <typename Body>
 void for_each_block(int64_t batch, int64_t most, const Body& body) {
