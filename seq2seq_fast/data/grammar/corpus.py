@@ -14,7 +14,7 @@ from seq2seq_fast.data.grammar.words import Language, align, to_text
 
 Split = Literal["train", "validation", "test"]
 # A language is a module of this package with a function ``linearize``; its name is the only thing to add here.
-LANGUAGES = {"de": "german", "en": "english"}
+LANGUAGES = {"de": "german", "en": "english", "ko": "korean"}
 # Of each hundred sentences, how many fall to the test and the validation set.
 _TEST_SHARE, _VALIDATION_SHARE = 6, 6
 

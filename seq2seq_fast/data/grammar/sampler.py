@@ -20,6 +20,7 @@ from seq2seq_fast.data.grammar.concepts import (
 )
 from seq2seq_fast.data.grammar.meaning import Clause, Company, Determiner, NounPhrase, Sentence, Tense, Time
 
+_TENSES: tuple[Tense, ...] = ("present", "present", "past", "future")
 _DETERMINERS: tuple[Determiner, ...] = ("the", "the", "the", "a", "a", "this", "my", "our", "every", "number")
 
 
@@ -49,17 +50,20 @@ class MeaningSampler:
     def _chance(self, probability: float) -> bool:
         return self._random.random() < probability
 
-    def _clause(self, size: int, *, question: bool = False, embedded: bool = False) -> Clause:
+    def _clause(
+        self, size: int, *, question: bool = False, embedded: bool = False, given_tense: Tense | None = None
+    ) -> Clause:
         """Draw a clause with about ``size`` further clauses and phrases inside it."""
         if self._chance(0.12):
-            return self._state(size)
+            return self._state(size, given_tense)
         verb = self._random.choice(VERBS_BY_KIND["clause" if size >= 1 and self._chance(0.25) else "plain"])
         frame = FRAMES[verb]
-        tense: Tense = self._random.choice(("present", "present", "past", "future"))
+        tense: Tense = given_tense if given_tense is not None else self._random.choice(_TENSES)
         modal = self._random.choice(MODALS) if tense == "present" and self._chance(0.3) else None
         time = self._time(tense) if self._chance(0.4) else None
         wants_adverbial = size >= 2 and not embedded and not frame.clause and not question and self._chance(0.6)
         inner = size - 1 if frame.clause or wants_adverbial else size
+        conjunction = self._random.choice(CONJUNCTIONS) if wants_adverbial else None
         subject = self._subject(frame.subject, inner)
         return Clause(
             subject=subject,
@@ -74,16 +78,23 @@ class MeaningSampler:
             time=time,
             manner=self._random.choice(MANNERS) if not frame.clause and self._chance(0.15) else None,
             complement=self._clause(inner, embedded=True) if frame.clause else None,
-            conjunction=self._random.choice(CONJUNCTIONS) if wants_adverbial else None,
-            adverbial=self._clause(inner, embedded=True) if wants_adverbial else None,
+            conjunction=conjunction,
+            adverbial=self._adverbial(conjunction, inner, tense) if conjunction is not None else None,
             fronted=not question and not embedded and (time is not None or wants_adverbial) and self._chance(0.5),
         )
 
-    def _state(self, size: int) -> Clause:
+    def _adverbial(self, conjunction: str, size: int, tense: Tense) -> Clause:
+        """Draw a subordinate clause. What happens before or while the main clause does has its tense."""
+        inherited: Tense | None = None
+        if conjunction in ("before", "while"):
+            inherited = "past" if tense == "past" else "present"
+        return self._clause(size, embedded=True, given_tense=inherited)
+
+    def _state(self, size: int, given_tense: Tense | None) -> Clause:
         """Draw what someone or something is like: "the soup is cold"."""
         kind = self._random.choice(("living", "living", "thing", "food", "place"))
         subject = self._subject("living", size) if kind == "living" else self._noun_phrase(kind, size)
-        tense: Tense = self._random.choice(("present", "past", "future"))
+        tense: Tense = given_tense if given_tense is not None else self._random.choice(_TENSES)
         predicate = self._random.choice(ADJECTIVES[kind])
         return Clause(subject=subject, verb=None, predicate=predicate, tense=tense, negated=self._chance(0.15))
 

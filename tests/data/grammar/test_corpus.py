@@ -6,15 +6,21 @@ from seq2seq_fast.data import InputError
 from seq2seq_fast.data.grammar import LANGUAGES, embedded_corpus
 from seq2seq_fast.data.grammar.english import linearize as english
 from seq2seq_fast.data.grammar.german import linearize as german
+from seq2seq_fast.data.grammar.korean import linearize as korean
 from seq2seq_fast.data.grammar.meaning import Clause, NounPhrase, Sentence, Time
 from seq2seq_fast.data.grammar.sampler import MeaningSampler
 from seq2seq_fast.data.grammar.words import to_text
 from seq2seq_fast.data.token_vocabulary import tokenize
 
 
+@pytest.fixture(scope="module", params=["de", "ko"])
+def language(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def corpus():
-    return embedded_corpus(size=1500)
+def corpus(language):
+    return embedded_corpus(language, "en", size=1500)
 
 
 def both(clause, **sentence):
@@ -26,13 +32,14 @@ def noun(concept, determiner="the", **features):
     return NounPhrase(concept, "noun", determiner=determiner, **features)
 
 
-def test_the_same_seed_gives_the_same_corpus_and_another_does_not(corpus):
-    assert embedded_corpus(size=50) == corpus[:50]
-    assert embedded_corpus(size=50, seed=1) != corpus[:50]
+def test_the_same_seed_gives_the_same_corpus_and_another_does_not(language, corpus):
+    assert embedded_corpus(language, "en", size=50) == corpus[:50]
+    assert embedded_corpus(language, "en", size=50, seed=1) != corpus[:50]
 
 
-def test_splits_share_no_sentence_on_either_side(corpus):
-    others = embedded_corpus(size=300, split="test") + embedded_corpus(size=300, split="validation", seed=3)
+def test_splits_share_no_sentence_on_either_side(language, corpus):
+    others = embedded_corpus(language, "en", size=200, split="test")
+    others += embedded_corpus(language, "en", size=200, split="validation", seed=3)
     for side in ("source", "target"):
         train = {getattr(pair, side) for pair in corpus}
         assert train.isdisjoint({getattr(pair, side) for pair in others})
@@ -44,12 +51,13 @@ def test_pairs_are_distinct_and_three_to_sixty_words_long(corpus):
     assert min(sizes) >= 3 and 40 < max(sizes) <= 60
 
 
-def test_a_source_sentence_has_one_translation():
+@pytest.mark.parametrize("linearize", [german, korean])
+def test_a_source_sentence_has_one_translation(linearize):
     sampler = MeaningSampler(5)
     translations: dict[str, set[str]] = {}
     for _ in range(4000):
         sentence = sampler.sentence()
-        translations.setdefault(to_text(german(sentence)), set()).add(to_text(english(sentence)))
+        translations.setdefault(to_text(linearize(sentence)), set()).add(to_text(english(sentence)))
     assert not [source for source, targets in translations.items() if len(targets) > 1]
 
 
@@ -68,9 +76,9 @@ def test_words_are_what_a_word_vocabulary_cuts(corpus):
             assert [token.removeprefix("▁") for token in tokenize(text, "words")] == list(words)
 
 
-def test_a_few_hundred_words_a_side(corpus):
+def test_several_hundred_words_a_side(corpus):
     for side in ("source_words", "target_words"):
-        assert 300 < len({word for pair in corpus for word in getattr(pair, side)}) < 1500
+        assert 300 < len({word for pair in corpus for word in getattr(pair, side)}) < 2500
 
 
 def test_the_verb_is_second_in_a_main_clause_and_last_in_a_subordinate_one():
@@ -119,6 +127,43 @@ def test_adjectives_and_articles_agree():
         "Diese alte Frau wird meinen kleinen Kindern einen teuren Hut im Garten zeigen.",
         "This old woman will show an expensive hat to my small children in the garden.",
     )
+
+
+def in_korean(clause, **sentence):
+    return to_text(korean(Sentence(clause, **sentence)))
+
+
+def test_korean_puts_the_verb_last_and_what_describes_a_noun_before_it():
+    relative = Clause(None, "pick_up", object=noun("child", plural=True))
+    clause = Clause(
+        noun("man", relative=relative, adjectives=("old",)),
+        "read",
+        tense="past",
+        object=noun("book", "number", count=21, plural=True),
+        place=noun("school", "our"),
+        time=Time("date", "May", day=3, year=1999),
+        fronted=True,
+    )
+    assert in_korean(clause) == (
+        "1999년 5월 3일에, 그 아이들을 데리러가는 그 늙은 남자는 스물한 개의 책을 우리 학교에서 읽었습니다."
+    )
+
+
+def test_korean_verbs_carry_tense_mood_and_what_joins_clauses():
+    she, we = NounPhrase("she", "pronoun"), NounPhrase("we", "pronoun", plural=True)
+    inner = Clause(she, "help", modal="can", negated=True, object=NounPhrase("Anna", "name"))
+    assert in_korean(Clause(noun("king"), "believe", complement=inner)) == (
+        "그 왕은 그녀가 안나를 도울 수 없다고 믿습니다."
+    )
+    because = Clause(noun("soup", living=False), None, predicate="hot", tense="future")
+    assert in_korean(Clause(we, "wait", conjunction="because", adverbial=because)) == (
+        "우리는 그 수프가 뜨거울 것이기 때문에 기다립니다."
+    )
+    before = Clause(NounPhrase("I", "pronoun"), "sleep", tense="past")
+    assert in_korean(Clause(we, "eat", tense="past", conjunction="before", adverbial=before, object=noun("apple"))) == (
+        "우리는 제가 자기 전에 그 사과를 먹었습니다."
+    )
+    assert in_korean(Clause(we, "sing", modal="must"), question=True) == "우리는 노래해야 합니까?"
 
 
 @pytest.mark.parametrize("code", sorted(LANGUAGES))
