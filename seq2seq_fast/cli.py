@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from seq2seq_fast.decoding import Translator
 
-_NEEDED = ("jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib")
+_NEEDED = (
+    "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
+    "tensorboard", "yaml",
+)  # fmt: skip
 _USER_ERROR, _INTERRUPTED = 2, 130
 
 
@@ -177,10 +180,11 @@ def _train(namespace: Namespace) -> None:
         OptimizationConfig(**namespace.optimization.as_dict()),
         TrainingConfig(**namespace.training.as_dict()),
     )
-    print(
-        f"{result.folder}: validation BLEU {result.bleu:.2f} (greedy) after {result.steps:,} steps "
-        f"and {result.minutes:.1f} minutes"
-    )
+    if result.is_first_process:
+        print(
+            f"{result.folder}: validation BLEU {result.bleu:.2f} (greedy) after {result.steps:,} steps "
+            f"and {result.minutes:.1f} minutes"
+        )
 
 
 def _load(namespace: Namespace) -> tuple[Translator, Any]:

@@ -23,6 +23,12 @@ class TokenBudgetSampler(Sampler[list[int]]):
         pool_batches: about how many batches a pool gives. More leaves less padding and less variety.
         seed: with the epoch, the seed of every shuffle.
         skip: leave out this many batches of the first epoch that is taken, since they have been trained on before.
+        shards: how many processes take their part of every batch. The budget is that of one part, and every batch has a
+            pair for each of them, even where that breaks the budget.
+        shard: which part to yield, from 0; sentences of all lengths fall to each.
+
+    Raises:
+        ValueError: a number is out of range, or there are fewer pairs than shards.
     """
 
     def __init__(
@@ -34,11 +40,16 @@ class TokenBudgetSampler(Sampler[list[int]]):
         pool_batches: int = 50,
         seed: int = 0,
         skip: int = 0,
+        shards: int = 1,
+        shard: int = 0,
     ) -> None:
         if batch_tokens < 1 or pool_batches < 1:
             raise ValueError(f"batch_tokens and pool_batches are at least 1, not {batch_tokens} and {pool_batches}")
+        if not 0 <= shard < shards or 0 < len(lengths) < shards:
+            raise ValueError(f"shard {shard} of {shards} cannot be taken of {len(lengths)} pairs")
         self._lengths = lengths
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = batch_tokens * shards
+        self._shards, self._shard = shards, shard
         self._shuffle = shuffle
         self._pool_batches = pool_batches
         self._seed = seed
@@ -57,7 +68,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         skip, self._skip = self._skip, 0
-        return iter(self._planned()[skip:])
+        return (batch[self._shard :: self._shards] for batch in self._planned()[skip:])
 
     def _planned(self) -> list[list[int]]:
         if self._batches is None:
@@ -75,10 +86,13 @@ class TokenBudgetSampler(Sampler[list[int]]):
         for index in order:
             pool.append(index)
             pool_tokens += max(self._lengths[index])
-            if pool_tokens >= self._pool_batches * self._batch_tokens:
+            if pool_tokens >= self._pool_batches * self._batch_tokens and len(pool) >= self._shards:
                 batches += self._cut(pool)
                 pool, pool_tokens = [], 0
-        batches += self._cut(pool)
+        if batches and len(pool) < self._shards:
+            batches[-1] += pool
+        else:
+            batches += self._cut(pool)
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def _cut(self, pool: Sequence[int]) -> list[list[int]]:
@@ -87,8 +101,12 @@ class TokenBudgetSampler(Sampler[list[int]]):
         longest = 0
         for index in sorted(pool, key=lambda i: (max(self._lengths[i]), self._lengths[i])):
             longest = max(longest, *self._lengths[index])
-            if not batches or longest * (len(batches[-1]) + 1) > self._batch_tokens:
+            full = not batches or longest * (len(batches[-1]) + 1) > self._batch_tokens
+            if full and (not batches or len(batches[-1]) >= self._shards):
                 batches.append([])
                 longest = max(self._lengths[index])
             batches[-1].append(index)
+        if len(batches) > 1 and len(batches[-1]) < self._shards:
+            last = batches.pop()
+            batches[-1] += last
         return batches

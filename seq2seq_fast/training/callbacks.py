@@ -19,7 +19,7 @@ from seq2seq_fast.training.config import TrainingConfig
 
 
 class TokensPerSecond(pl.Callback):
-    """Show and log how many target tokens a second are trained, validation not counted.
+    """Show and log how many target tokens a second all processes train together, validation not counted.
 
     Args:
         window: batches over which it is averaged.
@@ -37,7 +37,7 @@ class TokensPerSecond(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
         self._seconds.append(time.perf_counter() - self._started)
-        self._tokens.append(int(batch.target_lengths.sum()))
+        self._tokens.append(int(outputs["tokens"]))
         module.log("tokens_per_second", sum(self._tokens) / sum(self._seconds), prog_bar=True, batch_size=1)
 
 
@@ -58,17 +58,26 @@ class Budget(pl.Callback):
         self._seconds = None if config.max_minutes is None else 60.0 * config.max_minutes
         duration = None if self._seconds is None else timedelta(seconds=self._seconds)
         self.timer = Timer(duration, interval="step", verbose=False)
+        self._trainer: pl.Trainer | None = None
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        self._trainer = trainer
 
     def spent(self, step: int) -> float:
         """Return the largest spent share of time, steps and epochs at a step."""
         shares = [0.0]
         if self._seconds is not None:
-            shares.append(self.timer.time_elapsed() / self._seconds)
+            shares.append(self._elapsed() / self._seconds)
         if self._config.max_steps is not None:
             shares.append(step / self._config.max_steps)
         if self._config.max_epochs is not None:
             shares.append(step / (self._config.max_epochs * self._steps_per_epoch()))
         return max(shares)
+
+    def _elapsed(self) -> float:
+        # The first process's clock counts, so that all have the same learning rate.
+        elapsed = self.timer.time_elapsed()
+        return elapsed if self._trainer is None else self._trainer.strategy.broadcast(elapsed)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int

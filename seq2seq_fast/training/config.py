@@ -107,7 +107,8 @@ class TrainingConfig:
         resume: Go on from the last checkpoint in output.
         overwrite: Replace the model that output already holds.
         device: Where to train; auto takes a GPU where there is one.
-        devices: How many of them.
+        devices: Processes of this machine that train together, one a device. Under torchrun it is torchrun that says.
+        nodes: Machines that train together, each with as many devices. Under torchrun it is torchrun that says.
         precision: 32, bf16 (mixed), or 64.
         seed: Of initial weights, dropout and shuffles.
         logger: Write the curves for TensorBoard, as a CSV file, or both.
@@ -125,6 +126,7 @@ class TrainingConfig:
     overwrite: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
+    nodes: int = 1
     precision: Literal["32", "bf16", "64"] = "32"
     seed: int = 1
     logger: Literal["tensorboard", "csv", "both"] = "both"

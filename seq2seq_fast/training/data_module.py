@@ -28,6 +28,7 @@ class PairDataModule(pl.LightningDataModule):
         vocabularies: source and target vocabulary, the same object for a joint one.
         train, validation: the pairs as text.
         seed: of the shuffles.
+        processes: how many train together; each takes its part of every batch.
 
     Attributes:
         left_out: how many training pairs the length filter has left out.
@@ -41,21 +42,27 @@ class PairDataModule(pl.LightningDataModule):
         validation: list[SentencePair],
         *,
         seed: int = 0,
+        processes: int = 1,
     ) -> None:
         super().__init__()
-        self._config, self._seed = config, seed
+        self._config, self._seed, self._processes = config, seed, processes
         self._skip = 0
         self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
         self._train = PairDataset(train, *vocabularies, max_length=config.max_length)
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
         self.left_out = self._train.left_out
-        self._batches = len(self._sampler(self._train, config.batch_tokens, shuffle=True))
         if len(self._train) == 0:
             raise InputError(
                 f"no training pair has 1 to {config.max_length} pieces on both sides: "
                 "see data.max_length, and the files' empty lines"
             )
+        if min(len(self._train), len(self._validation)) < processes:
+            raise InputError(
+                f"{processes} processes cannot share {len(self._train):,} training and {len(self._validation):,} "
+                "validation pairs: each needs one of both"
+            )
+        self._batches = len(self._sampler(self._train, config.batch_tokens, shuffle=True))
 
     @property
     def batches_per_epoch(self) -> int:
@@ -97,6 +104,8 @@ class PairDataModule(pl.LightningDataModule):
             pool_batches=self._config.pool_batches,
             seed=self._seed,
             skip=skip,
+            shards=self._processes,
+            shard=0 if self.trainer is None else self.trainer.global_rank,
         )
 
 

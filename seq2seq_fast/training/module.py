@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+import torch.distributed
 from torch import Tensor
 
 from seq2seq_fast.data import Batch, Vocabulary
@@ -44,15 +45,27 @@ class TranslationModule(pl.LightningModule):
         self._references = references
         self._spent = spent
         self._translations: dict[int, str] = {}
+        self._validation_loss = self._validation_tokens = 0.0
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        loss = self._loss(batch, self._optimization.label_smoothing)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.source))
-        return loss
+    def on_fit_start(self) -> None:
+        # Every process has the same state here; each needs dropout masks of its own, and the first keeps its state.
+        if self.global_rank > 0:
+            torch.manual_seed(int(torch.randint(2**62, (1,))) + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        mean = self._loss(batch, self._optimization.label_smoothing)
+        tokens = batch.target_lengths.sum()
+        total = torch.stack([mean.detach() * tokens, tokens.to(mean.dtype)])
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(total)
+        self.log("train_loss", total[0] / total[1], prog_bar=True, batch_size=1)
+        # The processes' gradients are averaged, each with the same weight; this makes it the mean over all tokens.
+        return {"loss": mean * (tokens * self.trainer.world_size / total[1]), "tokens": total[1]}
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        tokens = int(batch.target_lengths.sum())
-        self.log("validation_loss", self._loss(batch, 0.0), batch_size=tokens, on_epoch=True)
+        tokens = float(batch.target_lengths.sum())
+        self._validation_loss += float(self._loss(batch, 0.0)) * tokens
+        self._validation_tokens += tokens
         hypotheses = greedy_search(
             self.model,
             batch.source,
@@ -64,10 +77,19 @@ class TranslationModule(pl.LightningModule):
             self._translations[number] = self._vocabulary.decode(hypothesis.tokens)
 
     def on_validation_epoch_end(self) -> None:
-        numbers = sorted(self._translations)
-        scores = score([self._translations[n] for n in numbers], [self._references[n] for n in numbers])
+        own = (self._translations, self._validation_loss, self._validation_tokens)
+        parts = [own] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(parts, own)
+        translations = {number: text for texts, _, _ in parts for number, text in texts.items()}
+        loss = sum(part[1] for part in parts) / sum(part[2] for part in parts)
+        numbers = sorted(translations)
+        scores = score([translations[n] for n in numbers], [self._references[n] for n in numbers])
         self._translations = {}
-        self.log("validation_bleu", scores.bleu, prog_bar=True)
+        self._validation_loss = self._validation_tokens = 0.0
+        # Every process has the same figures.
+        self.log("validation_loss", loss, sync_dist=True)
+        self.log("validation_bleu", scores.bleu, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         # Lightning does not clip the gradients of a fused optimizer in mixed precision.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import warnings
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
@@ -34,12 +36,14 @@ class TrainingResult:
         folder: the model folder.
         bleu: greedy validation BLEU of the model in it.
         steps, minutes: how long it took.
+        is_first_process: whether this is the process that wrote the folder, of those that trained together.
     """
 
     folder: Path
     bleu: float
     steps: int
     minutes: float
+    is_first_process: bool
 
 
 def train(
@@ -67,7 +71,10 @@ def train(
     train_pairs, validation_pairs = load_pairs(data)
     vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs)
     network = Seq2Seq(_model_config(model, vocabularies))
-    batches = PairDataModule(data, vocabularies, train_pairs, validation_pairs, seed=training.seed)
+    devices, nodes = _processes(training)
+    batches = PairDataModule(
+        data, vocabularies, train_pairs, validation_pairs, seed=training.seed, processes=devices * nodes
+    )
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
     module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent)
@@ -84,14 +91,15 @@ def train(
     )
     callbacks = [*_callbacks(training, budget), best, LastCheckpoint(last)]
     trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
-    work.mkdir(parents=True, exist_ok=True)
-    save_vocabularies(work, *vocabularies)
-    _save_settings(work, data, vocabulary, model, optimization, training)
+    _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     _load_best(network, best)
-    save_model_folder(output, network, *vocabularies)
+    if trainer.is_global_zero:
+        save_model_folder(output, network, *vocabularies)
     minutes = budget.timer.time_elapsed() / 60
-    return TrainingResult(output, float(best.best_model_score or 0.0), trainer.global_step, minutes)
+    return TrainingResult(
+        output, float(best.best_model_score or 0.0), trainer.global_step, minutes, trainer.is_global_zero
+    )
 
 
 def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
@@ -108,7 +116,20 @@ def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
     elif output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, a folder is wanted")
     elif training.overwrite:
-        shutil.rmtree(last.parent, ignore_errors=True)
+        _remove(last.parent)
+
+
+@rank_zero_only
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes(training: TrainingConfig) -> tuple[int, int]:
+    """Return how many processes each machine has, and how many machines there are."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        return devices, int(os.environ["WORLD_SIZE"]) // devices
+    return training.devices, training.nodes
 
 
 def _quiet_lightning() -> None:
@@ -155,6 +176,7 @@ def _trainer(
 ) -> pl.Trainer:
     within_epoch = training.validate_every <= 1
     interval = training.validate_every if within_epoch else round(training.validate_every * batches_per_epoch)
+    devices, nodes = _processes(training)
     loggers: list[Logger] = []
     if training.logger in ("tensorboard", "both"):
         loggers.append(TensorBoardLogger(work, name="logs"))
@@ -162,7 +184,9 @@ def _trainer(
         loggers.append(CSVLogger(work, name="logs"))
     return pl.Trainer(
         accelerator=training.device,
-        devices=training.devices,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
         precision=_PRECISIONS[training.precision],
         max_epochs=-1 if training.max_epochs is None else training.max_epochs,
         gradient_clip_val=optimization.gradient_clip or None,
@@ -179,8 +203,11 @@ def _trainer(
     )
 
 
-def _save_settings(work: Path, *settings: Any) -> None:
-    """Write all settings as the YAML file that the train command reads."""
+@rank_zero_only
+def _save_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary], *settings: Any) -> None:
+    """Write the vocabularies, and all settings as the YAML file that the train command reads."""
+    work.mkdir(parents=True, exist_ok=True)
+    save_vocabularies(work, *vocabularies)
     names = ("data", "vocabulary", "model", "optimization", "training")
     values = [value if isinstance(value, dict) else asdict(value) for value in settings]
     text = yaml.safe_dump(dict(zip(names, values, strict=True)), sort_keys=False, allow_unicode=True)

@@ -61,3 +61,22 @@ def test_batches_that_were_trained_before_are_skipped_once():
     whole = list(TokenBudgetSampler(lengths, 300))
     sampler = TokenBudgetSampler(lengths, 300, skip=4)
     assert list(sampler) == whole[4:] and list(sampler) == whole and len(sampler) == len(whole)
+
+
+@given(lengths_of_pairs, st.integers(1, 200), st.booleans(), st.integers(1, 5))
+def test_shards_share_every_batch_and_none_goes_without(lengths, budget, shuffle, shards):
+    if 0 < len(lengths) < shards:
+        with pytest.raises(ValueError, match=f"shard 0 of {shards}"):
+            TokenBudgetSampler(lengths, budget, shards=shards)
+        return
+    parts = [
+        list(TokenBudgetSampler(lengths, budget, shuffle=shuffle, pool_batches=2, shards=shards, shard=shard))
+        for shard in range(shards)
+    ]
+    assert len({len(part) for part in parts}) == 1 and all(batch for part in parts for batch in part)
+    assert sorted(index for part in parts for batch in part for index in batch) == list(range(len(lengths)))
+    joined = TokenBudgetSampler(lengths, shards * budget, shuffle=shuffle, pool_batches=2)
+    if all(len(batch) >= shards for batch in joined):
+        assert [set(batch) for batch in joined] == [
+            {index for batch in batches for index in batch} for batches in zip(*parts, strict=True)
+        ]

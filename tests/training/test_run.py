@@ -133,6 +133,40 @@ def test_early_stopping_counts_validations_without_a_better_bleu(corpus, tmp_pat
     assert next(scores) == 2.0
 
 
+def test_the_best_checkpoints_are_kept_and_no_others(corpus, tmp_path, monkeypatch):
+    from seq2seq_fast.training import module
+
+    scores = iter([5.0, 2.0, 7.0, 4.0])
+    monkeypatch.setattr(module, "score", lambda *_: type("Scores", (), {"bleu": next(scores)}))
+    train(*settings(corpus, tmp_path / "model", max_epochs=4, keep_best=2))
+    names = [path.name.partition("-")[2] for path in (tmp_path / "model/training/checkpoints").glob("step*.ckpt")]
+    assert sorted(names) == ["bleu5.00.ckpt", "bleu7.00.ckpt"]
+
+
+def test_background_workers_change_nothing(corpus, tmp_path):
+    for workers in (0, 1):
+        model = {"dropout": 0.2}
+        train(*settings(corpus, tmp_path / str(workers), data={"workers": workers}, model=model, max_epochs=2))
+    own, theirs = weights(tmp_path / "0")[0], weights(tmp_path / "1")[0]
+    assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+
+def test_bf16_learns_about_as_float32_does(corpus, tmp_path):
+    losses = {}
+    for precision in ("32", "bf16"):
+        train(*settings(corpus, tmp_path / precision, max_steps=20, precision=precision))
+        losses[precision] = [float(row["train_loss"]) for row in metrics(tmp_path / precision) if row["train_loss"]]
+        assert all(value.dtype == torch.float32 for value in weights(tmp_path / precision)[0].values())
+    assert losses["bf16"] != losses["32"] and losses["bf16"] == pytest.approx(losses["32"], rel=0.05)
+
+
+def test_accumulated_batches_make_one_step(corpus, tmp_path):
+    epoch = {"max_epochs": 1, "optimization": {"schedule": "constant"}}
+    every = train(*settings(corpus, tmp_path / "every", **epoch)).steps
+    epoch["optimization"] = epoch["optimization"] | {"accumulate": 3}
+    assert train(*settings(corpus, tmp_path / "three", **epoch)).steps == -(-every // 3)
+
+
 def test_what_is_there_already_is_not_lost(corpus, tmp_path):
     output = tmp_path / "model"
     train(*settings(corpus, output))
