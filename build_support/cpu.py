@@ -25,11 +25,10 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "
 
 
 def wanted() -> list[str]:
-    """The instruction sets that SEQ2SEQ_FAST_BUILD_CPU names ("AVX2,DEFAULT"; "0" for none), else AVX2."""
+    """The instruction sets that SEQ2SEQ_FAST_BUILD_CPU names ("AVX2,DEFAULT"; "0" for none), else all there are."""
     asked = os.environ.get("SEQ2SEQ_FAST_BUILD_CPU")
     if asked is None:
-        # The others have to be asked for: they have not been tried yet. A processor without AVX2 gets the reference.
-        return ["AVX2"] if platform.machine() in ("x86_64", "AMD64") else ["DEFAULT"]
+        return list(CAPABILITIES) if platform.machine() in ("x86_64", "AMD64") else ["DEFAULT"]
     if asked in ("0", ""):
         raise Unavailable("SEQ2SEQ_FAST_BUILD_CPU=0 asked for no CPU engine")
     names = asked.upper().split(",")

@@ -5,11 +5,9 @@ namespace seq2seq_fast::cpu {
 
 namespace {
 
-template <typename T>
+template <typename A>
 class AttendBackward {
  public:
-  using A = accumulation_t<T>;
-
   AttendBackward(const AttendInputs& inputs, const AttendGradients& grads)
       : inputs_(inputs), in_(inputs.scores), grads_(grads), sources_{inputs.scores} {}
 
@@ -17,7 +15,7 @@ class AttendBackward {
     if (grads_.grad_v == nullptr) {
       return run(nullptr);
     }
-    const ScoreGradients<T> gradients(sources_, inputs_.positions, static_cast<A*>(grads_.grad_query),
+    const ScoreGradients<A> gradients(sources_, inputs_.positions, static_cast<A*>(grads_.grad_query),
                                       static_cast<A*>(grads_.grad_keys), static_cast<A*>(grads_.grad_v));
     run(&gradients);
     gradients.finish();
@@ -26,7 +24,7 @@ class AttendBackward {
  private:
   static constexpr int64_t kColumns = 256;  // of the values' gradient, a task
 
-  void run(const ScoreGradients<T>* gradients) const {
+  void run(const ScoreGradients<A>* gradients) const {
     A *const keys = static_cast<A*>(grads_.grad_keys), *const values = static_cast<A*>(grads_.grad_values);
     const int64_t rows = in_.batch * in_.source;
     const int64_t written = rows * ((keys == nullptr ? 0 : in_.units) + (values == nullptr ? 0 : inputs_.size));
@@ -47,7 +45,7 @@ class AttendBackward {
 
   // A source at a time: what bounds this is the memory that it reads and writes, once.
   template <bool kAround>
-  void one_query(const ScoreGradients<T>* gradients) const {
+  void one_query(const ScoreGradients<A>* gradients) const {
     parallel_tasks(in_.batch, in_.source * (in_.units + inputs_.size), [&](const auto& next) {
       const auto exponentials = Buffer<A>(in_.units), weights = Buffer<A>(in_.source),
                  grad_scores = Buffer<A>(in_.source);
@@ -75,7 +73,7 @@ class AttendBackward {
 
   // Tiles of kQueryTile queries of a source: first the gradients of their scores, then, cut by units and columns so
   // that every element has one writer, what comes of them.
-  void many_queries(int64_t b, const ScoreGradients<T>* gradients, QueryTile<A>& tile, A* weights) const {
+  void many_queries(int64_t b, const ScoreGradients<A>* gradients, QueryTile<A>& tile, A* weights) const {
     const int64_t columns = grads_.grad_values == nullptr ? 0 : (inputs_.size + kColumns - 1) / kColumns;
     const int64_t pair_tasks = gradients == nullptr ? 0 : gradients->tasks();
     for (int64_t first = 0; first < in_.queries; first += kQueryTile) {
@@ -120,7 +118,10 @@ class AttendBackward {
     } else {
       sources_.exponentials_of_queries(b, first, rows, exponentials, direct);
     }
-    dot_tile(grad_context(b, first), rows, values(b), visited, count, inputs_.size, grad_scores, in_.source);
+    dispatch_accumulated<A>(in_.type, [&]<typename T>() {
+      const T* const values = static_cast<const T*>(inputs_.values) + b * in_.source * inputs_.size;
+      dot_tile(grad_context(b, first), rows, values, visited, count, inputs_.size, grad_scores, in_.source);
+    });
     for (int64_t i = 0; i < rows; ++i) {
       A* const compact = weights + i * in_.source;
       if (saved == nullptr) {
@@ -139,7 +140,7 @@ class AttendBackward {
     }
   }
 
-  void clear_gaps(int64_t b, const ScoreGradients<T>* gradients) const {
+  void clear_gaps(int64_t b, const ScoreGradients<A>* gradients) const {
     if (gradients != nullptr) {
       gradients->clear_gaps(b);
     }
@@ -154,7 +155,6 @@ class AttendBackward {
     });
   }
 
-  const T* values(int64_t b) const { return static_cast<const T*>(inputs_.values) + b * in_.source * inputs_.size; }
   const A* grad_context(int64_t b, int64_t i) const {
     return static_cast<const A*>(grads_.grad_context) + (b * in_.queries + i) * inputs_.size;
   }
@@ -163,13 +163,13 @@ class AttendBackward {
   const AttendInputs& inputs_;
   const ScoreInputs& in_;
   const AttendGradients& grads_;
-  const Sources<T> sources_;
+  const Sources<A> sources_;
 };
 
 }  // namespace
 
 void attend_backward(const AttendInputs& inputs, const AttendGradients& gradients) {
-  dispatch(inputs.scores.type, [&]<typename T>() { AttendBackward<T>(inputs, gradients).run(); });
+  dispatch_accumulation(inputs.scores.type, [&]<typename A>() { AttendBackward<A>(inputs, gradients).run(); });
 }
 
 }  // namespace seq2seq_fast::cpu

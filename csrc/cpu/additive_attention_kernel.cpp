@@ -7,22 +7,20 @@ namespace seq2seq_fast::cpu {
 namespace {
 
 // One thread's share: tiles of queries, score, softmax and weighted sum in one pass over a source.
-template <typename T>
+template <typename A>
 class AttendWorker {
  public:
-  using A = accumulation_t<T>;
-
   // Takes tiles of up to `queries` queries at once.
-  AttendWorker(const AttendInputs& inputs, int64_t queries, T* context, A* weights, A* logsumexp)
+  AttendWorker(const AttendInputs& inputs, int64_t queries, void* context, A* weights, A* logsumexp)
       : inputs_(inputs),
         in_(inputs.scores),
         sources_{inputs.scores},
         context_(context),
         weights_(weights),
         logsumexp_(logsumexp),
-        exponentials_(kRowTile * in_.units),
+        exponentials_(std::min(kRowTile, queries) * in_.units),
         scores_(queries * in_.source),
-        sums_(std::is_same_v<T, A> ? 0 : queries * inputs.size),
+        sums_(in_.type == c10::CppTypeToScalarType<A>::value ? 0 : queries * inputs.size),
         panel_(queries == 1 ? 0 : kPanel<A> * in_.source) {}
 
   void tile(int64_t b, int64_t first, int64_t rows) {
@@ -40,24 +38,31 @@ class AttendWorker {
         scatter_row(scores_.data() + i * in_.source, visited, count, in_.source, weights_ + (row + i) * in_.source);
       }
     }
-    const T* values = static_cast<const T*>(inputs_.values) + b * in_.source * size;
-    A* sums = sums_.data();
-    if constexpr (std::is_same_v<T, A>) {
-      sums = context_ + row * size;
-    }
-    weighted_sum_tile(scores_.data(), in_.source, rows, values, visited, count, size, sums, panel_.data());
-    if constexpr (!std::is_same_v<T, A>) {
-      for_each_vector<A>(rows * size, [&](int64_t d, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        store(context_ + row * size + d, load(sums + d, lanes), lanes);
-      });
-    }
+    dispatch_accumulated<A>(in_.type, [&]<typename T>() {
+      const T* const values = static_cast<const T*>(inputs_.values) + b * in_.source * size;
+      T* const context = static_cast<T*>(context_) + row * size;
+      A* sums = sums_.data();
+      if constexpr (std::is_same_v<T, A>) {
+        sums = context;
+      }
+      // By the number of queries, not of rows: how queries are divided into tiles must not show in the bits.
+      if (in_.queries == 1) {
+        weighted_sum(scores_.data(), values, visited, count, size, sums);
+      } else {
+        weighted_sum_tile(scores_.data(), in_.source, rows, values, visited, count, size, sums, panel_.data());
+      }
+      if constexpr (!std::is_same_v<T, A>) {
+        for_each_vector<A>(rows * size, [&](int64_t d, auto lanes)
+                                            SEQ2SEQ_FAST_LAMBDA { store(context + d, load(sums + d, lanes), lanes); });
+      }
+    });
   }
 
  private:
   const AttendInputs& inputs_;
   const ScoreInputs& in_;
-  const Sources<T> sources_;
-  T* const context_;
+  const Sources<A> sources_;
+  void* const context_;
   A* const weights_;
   A* const logsumexp_;
   const Buffer<A> exponentials_, scores_, sums_, panel_;
@@ -74,13 +79,11 @@ int64_t queries_a_task(int64_t batch, int64_t queries) {
 
 void attend(const AttendInputs& inputs, void* context, void* weights, void* logsumexp) {
   const ScoreInputs& in = inputs.scores;
-  dispatch(in.type, [&]<typename T>() {
-    using A = accumulation_t<T>;
+  dispatch_accumulation(in.type, [&]<typename A>() {
     const int64_t tile = queries_a_task(in.batch, in.queries),
                   tiles = (in.queries + tile - 1) / std::max<int64_t>(1, tile);
     parallel_tasks(in.batch * tiles, tile * in.source * in.units, [&](const auto& next) {
-      AttendWorker<T> worker(inputs, tile, static_cast<T*>(context), static_cast<A*>(weights),
-                             static_cast<A*>(logsumexp));
+      AttendWorker<A> worker(inputs, tile, context, static_cast<A*>(weights), static_cast<A*>(logsumexp));
       for (int64_t task = next(); task >= 0; task = next()) {
         const int64_t first = task % tiles * tile;
         worker.tile(task / tiles, first, std::min(tile, in.queries - first));

@@ -6,42 +6,43 @@ namespace seq2seq_fast::cpu {
 
 void additive_score(const ScoreInputs& inputs, void* scores) {
   constexpr int64_t kBlock = 128;  // positions a task
-  dispatch(inputs.type, [&]<typename T>() {
-    using A = accumulation_t<T>;
-    const Sources<T> sources{inputs};
+  dispatch_accumulation(inputs.type, [&]<typename A>() {
+    const Sources<A> sources{inputs};
     const Positions positions(inputs.batch, inputs.source, nullptr, nullptr);
     const int64_t tiles = (inputs.queries + kRowTile - 1) / kRowTile, blocks = (inputs.source + kBlock - 1) / kBlock;
     const A constant = sum_row(sources.v(), inputs.units);
-    parallel_tasks(
-        inputs.batch * tiles * blocks, kRowTile * std::min(kBlock, inputs.source) * inputs.units,
-        [&](const auto& next) {
-          const auto exponentials = Buffer<A>(kRowTile * inputs.units);
-          A block[kRowTile * kBlock];
-          bool direct[kRowTile];
-          for (int64_t task = next(); task >= 0; task = next()) {
-            const int64_t b = task / (tiles * blocks), first = task / blocks % tiles * kRowTile;
-            const int64_t begin = task % blocks * kBlock, count = std::min(kBlock, inputs.source - begin);
-            const int64_t rows = std::min(kRowTile, inputs.queries - first);
-            sources.scores(b, first, rows, positions.of(b) + begin, count, exponentials.data(), direct, block, kBlock);
-            for (int64_t i = 0; i < rows; ++i) {
-              T* const row = static_cast<T*>(scores) + (b * inputs.queries + first + i) * inputs.source + begin;
-              for_each_vector<A>(count, [&](int64_t n, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-                store(row + n, load(block + i * kBlock + n, lanes) + Vec<A>(constant), lanes);
-              });
-            }
-          }
-        });
+    parallel_tasks(inputs.batch * tiles * blocks, kRowTile * std::min(kBlock, inputs.source) * inputs.units,
+                   [&](const auto& next) {
+                     const auto exponentials = Buffer<A>(kRowTile * inputs.units);
+                     A block[kRowTile * kBlock];
+                     bool direct[kRowTile];
+                     for (int64_t task = next(); task >= 0; task = next()) {
+                       const int64_t b = task / (tiles * blocks), first = task / blocks % tiles * kRowTile;
+                       const int64_t begin = task % blocks * kBlock, count = std::min(kBlock, inputs.source - begin);
+                       const int64_t rows = std::min(kRowTile, inputs.queries - first);
+                       sources.scores(b, first, rows, positions.of(b) + begin, count, exponentials.data(), direct,
+                                      block, kBlock);
+                       for (int64_t i = 0; i < rows; ++i) {
+                         const int64_t row = (b * inputs.queries + first + i) * inputs.source + begin;
+                         dispatch_accumulated<A>(inputs.type, [&]<typename T>() {
+                           for_each_vector<A>(count, [&](int64_t n, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+                             store(static_cast<T*>(scores) + row + n,
+                                   load(block + i * kBlock + n, lanes) + Vec<A>(constant), lanes);
+                           });
+                         });
+                       }
+                     }
+                   });
   });
 }
 
 void additive_score_backward(const ScoreInputs& inputs, const void* grad_scores_, void* grad_query, void* grad_keys,
                              void* grad_v) {
-  dispatch(inputs.type, [&]<typename T>() {
-    using A = accumulation_t<T>;
-    const Sources<T> sources{inputs};
+  dispatch_accumulation(inputs.type, [&]<typename A>() {
+    const Sources<A> sources{inputs};
     const Positions positions(inputs.batch, inputs.source, nullptr, nullptr);
     const A* const grad_scores = static_cast<const A*>(grad_scores_);
-    const ScoreGradients<T> gradients(sources, positions, static_cast<A*>(grad_query), static_cast<A*>(grad_keys),
+    const ScoreGradients<A> gradients(sources, positions, static_cast<A*>(grad_query), static_cast<A*>(grad_keys),
                                       static_cast<A*>(grad_v));
     const int64_t each = inputs.source * inputs.units;
     if (inputs.queries == 1) {

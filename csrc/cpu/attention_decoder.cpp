@@ -90,7 +90,7 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
                queries = d.rows(d.units), cells = lstm ? d.rows(d.hidden) : not_needed(d.inputs, d.type),
                activations = d.rows(activations_of(d.cell) * d.hidden);
   Tensor gates = d.cell == Cell::kRnn ? d.rows(d.gates) : activations.narrow(1, 0, d.gates);
-  d.multiply(d.inputs, d.input_weight, d.bias_ih, gates);
+  multiply(d.inputs, d.input_weight, d.bias_ih, gates);
   dispatch_accumulation(d.type, [&]<typename A>() {
     DecoderForward<A> forward;
     d.fill(forward);

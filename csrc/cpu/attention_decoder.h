@@ -1,46 +1,10 @@
 // The attention decoder's arguments as tensors, in the accumulation type; schemas in seq2seq_fast/ops/schemas.py.
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <optional>
-
 #include "attention_decoder_kernel.h"
-#include "tensors.h"
+#include "typed_tensors.h"
 
 namespace seq2seq_fast::cpu {
-
-using at::Tensor;
-using MaybeTensor = std::optional<Tensor>;
-
-// In the accumulation type and dense; a tensor that is not there stays away.
-inline Tensor widen(const Tensor& tensor, ScalarType type) { return tensor.to(type).contiguous(); }
-inline MaybeTensor widen(const MaybeTensor& tensor, ScalarType type) {
-  return tensor ? MaybeTensor(widen(*tensor, type)) : tensor;
-}
-
-template <typename T>
-RowSpan<T> span(const Tensor& matrix) {
-  return {static_cast<T*>(matrix.data_ptr()), matrix.numel() == 0 ? 0 : matrix.stride(0)};
-}
-template <typename T>
-RowSpan<T> span(const MaybeTensor& matrix) {
-  return matrix ? span<T>(*matrix) : RowSpan<T>{};
-}
-template <typename T>
-T* pointer(const MaybeTensor& tensor) {
-  return tensor ? static_cast<T*>(tensor->data_ptr()) : nullptr;
-}
-
-// body.operator()<A>() for the accumulation type.
-template <typename Body>
-void dispatch_accumulation(ScalarType type, const Body& body) {
-  if (type == ScalarType::Double) {
-    body.template operator()<double>();
-  } else {
-    body.template operator()<float>();
-  }
-}
 
 struct DecoderTensors {
   // inputs [rows, E], one for each position that is computed; state, cell_state and state_mask [state_rows, H].
@@ -73,15 +37,6 @@ struct DecoderTensors {
 
   // An uninitialised matrix with a row for each row of inputs.
   Tensor rows(int64_t width) const { return at::empty({inputs.size(0), width}, inputs.options()); }
-
-  // to = left right^T + bias
-  static void multiply(const Tensor& left, const Tensor& right, const MaybeTensor& bias, Tensor to) {
-    if (bias) {
-      at::addmm_out(to, *bias, left, right.t());
-    } else {
-      at::mm_out(to, left, right.t());
-    }
-  }
 
   ScalarType type;
   Cell cell;

@@ -2,6 +2,7 @@
 #include <torch/library.h>
 
 #include "attention_decoder.h"
+#include "recurrent_weight_gradient.h"
 
 namespace seq2seq_fast::cpu {
 namespace {
@@ -92,24 +93,18 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
     attention_decoder_backward(backward);
   });
 
-  const auto answer = [](bool need, const Tensor& like, const auto& gradient) {
-    return need ? Tensor(gradient()).to(like.scalar_type()) : not_needed(like, like.scalar_type());
-  };
-  const auto answer_if = [&](bool need, const MaybeTensor& like, const auto& gradient) {
-    return like ? answer(need, *like, gradient) : not_needed(inputs, inputs.scalar_type());
-  };
   return {
       answer(need_inputs, inputs,
              [&] { return time_major(at::mm(grad_gates, d.input_weight)).transpose(0, 1).contiguous(); }),
       answer(need_state, state, [&] { return grad_state; }),
-      answer_if(need_cell_state, cell_state, [&] { return *grad_cell; }),
+      answer(need_cell_state, cell_state, inputs, [&] { return *grad_cell; }),
       answer(need_keys, keys, [&] { return *grad_keys; }),
       answer(need_values, values,
              [&] {
                return at::bmm(time_major(weights).permute({1, 2, 0}), time_major(grad_contexts_total).transpose(0, 1));
              }),
       answer(need_query_weight, query_weight, [&] { return at::mm(grad_queries.t(), previous_states); }),
-      answer_if(need_query_bias, query_bias, [&] { return grad_queries.sum(0); }),
+      answer(need_query_bias, query_bias, inputs, [&] { return grad_queries.sum(0); }),
       answer(need_v, v, [&] { return grad_v->sum(0); }),
       answer(need_weight_ih, weight_ih,
              [&] {
@@ -121,16 +116,11 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
              }),
       answer(need_weight_hh, weight_hh,
              [&] {
-               if (d.cell != Cell::kGruResetBefore) {
-                 return at::mm(grad_products.t(), previous_states);
-               }
-               const int64_t both = 2 * d.hidden;
-               const Tensor reset_states = activations.narrow(1, 0, d.hidden) * previous_states;
-               return at::cat({at::mm(grad_gates.narrow(1, 0, both).t(), previous_states),
-                               at::mm(grad_gates.narrow(1, both, d.hidden).t(), reset_states)});
+               return recurrent_weight_gradient(d.cell, d.hidden, grad_gates, grad_products, previous_states,
+                                                activations);
              }),
-      answer_if(need_bias_ih, bias_ih, [&] { return grad_gates.sum(0); }),
-      answer_if(need_bias_hh, bias_hh, [&] { return grad_products.sum(0); }),
+      answer(need_bias_ih, bias_ih, inputs, [&] { return grad_gates.sum(0); }),
+      answer(need_bias_hh, bias_hh, inputs, [&] { return grad_products.sum(0); }),
   };
 }
 

@@ -28,13 +28,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
   const Tensor gates = d.rows(d.gates), products = d.rows(d.gates), queries = d.rows(d.units), states = d.rows(size),
                contexts = d.rows(d.size), weights = d.rows(d.source);
   const MaybeTensor cells = lstm ? MaybeTensor(d.rows(size)) : std::nullopt;
-  d.multiply(d.inputs, d.input_weight, d.bias_ih, gates);
-  d.multiply(previous, d.query_weight, d.query_bias, queries);
+  multiply(d.inputs, d.input_weight, d.bias_ih, gates);
+  multiply(previous, d.query_weight, d.query_bias, queries);
   const int64_t direct = reset_before ? 2 * size : d.gates;
   const auto bias = [&](int64_t from, int64_t count) {
     return d.bias_hh ? MaybeTensor(d.bias_hh->narrow(0, from, count)) : std::nullopt;
   };
-  d.multiply(previous, d.weight_hh.narrow(0, 0, direct), bias(0, direct), products.narrow(1, 0, direct));
+  multiply(previous, d.weight_hh.narrow(0, 0, direct), bias(0, direct), products.narrow(1, 0, direct));
 
   dispatch_accumulation(d.type, [&]<typename A>() {
     DecoderStep<A> s;
@@ -57,7 +57,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
     if (reset_before) {
       const Tensor resets = d.rows(2 * size), candidates = d.rows(size);
       step_reset(s, span<A>(resets));
-      d.multiply(resets.narrow(1, 0, size), d.weight_hh.narrow(0, direct, size), bias(direct, size), candidates);
+      multiply(resets.narrow(1, 0, size), d.weight_hh.narrow(0, direct, size), bias(direct, size), candidates);
       step_update(s, span<const A>(resets), span<const A>(candidates));
     } else if (!projected_values) {
       step_cell(s);

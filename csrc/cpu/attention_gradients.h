@@ -138,11 +138,11 @@ inline void source_gradients(const A* query_exponentials, const A* key_exponenti
 
 // The same out of range, and with it the keys' and v's gradients; each row is added to, and null where not needed. v's
 // gradient, of the whole score sum_u v_u tanh(q_u + k_u), has had -1 in tanh's place (query_exponentials): w (t + 1).
-template <typename TQ, typename TK, typename A>
-inline void gradients_direct(const TQ* query, const TK* keys, const A* v, const A* grad_scores, int64_t units,
+template <typename A>
+inline void gradients_direct(const A* query, const A* keys, const A* v, const A* grad_scores, int64_t units,
                              const int64_t* positions, int64_t count, A* grad_query, A* grad_keys, A* grad_v) {
   for (int64_t n = 0; n < count; ++n) {
-    const TK* key = keys + positions[n] * units;
+    const A* key = keys + positions[n] * units;
     A* grad_key = grad_keys == nullptr ? nullptr : grad_keys + positions[n] * units;
     const Vec<A> w(grad_scores[n]);
     const auto add = [](A* to, const Vec<A>& what, auto lanes) SEQ2SEQ_FAST_LAMBDA {

@@ -132,11 +132,11 @@ inline void score_source(const A* query_exponentials, const A* key_exponentials,
 }
 
 // The same out of range, from queries and keys themselves: sum_u v_u (tanh(q_u + k_u) - 1).
-template <typename TQ, typename TK, typename A>
-inline void score_source_direct(const TQ* query, const TK* keys, const A* v, int64_t units, const int64_t* positions,
+template <typename A>
+inline void score_source_direct(const A* query, const A* keys, const A* v, int64_t units, const int64_t* positions,
                                 int64_t count, A* scores) {
   for (int64_t n = 0; n < count; ++n) {
-    const TK* key = keys + positions[n] * units;
+    const A* key = keys + positions[n] * units;
     Vec<A> sum(0);
     for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
       const Vec<A> t = tanh<A>(load(query + u, lanes) + load(key + u, lanes));

@@ -116,9 +116,6 @@ template <typename T>
 inline void weighted_sum_tile(const accumulation_t<T>* weights, int64_t weight_stride, int64_t rows, const T* values,
                               const int64_t* positions, int64_t count, int64_t size, accumulation_t<T>* sums,
                               accumulation_t<T>* panel) {
-  if (rows == 1) {
-    return weighted_sum(weights, values, positions, count, size, sums);
-  }
   small_product<T>(
       rows, count, 0, size, [&](int64_t i, int64_t n) { return weights[i * weight_stride + n]; },
       [&](int64_t n) { return values + positions[n] * size; }, [&](int64_t i) { return sums + i * size; }, false,

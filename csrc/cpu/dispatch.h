@@ -30,6 +30,29 @@ inline void dispatch(ScalarType type, const Body& body) {
   }
 }
 
+// body.operator()<A>() for the type in which tensors of `type` are accumulated, double or float.
+template <typename Body>
+inline void dispatch_accumulation(ScalarType type, const Body& body) {
+  type == ScalarType::Double ? body.template operator()<double>() : body.template operator()<float>();
+}
+
+// body.operator()<T>() for a type that A accumulates.
+template <typename A, typename Body>
+inline void dispatch_accumulated(ScalarType type, const Body& body) {
+  if constexpr (std::is_same_v<A, double>) {
+    body.template operator()<double>();
+  } else {
+    switch (type) {
+      case ScalarType::Half:
+        return body.template operator()<c10::Half>();
+      case ScalarType::BFloat16:
+        return body.template operator()<c10::BFloat16>();
+      default:
+        return body.template operator()<float>();
+    }
+  }
+}
+
 // body.operator()<G, T>() for gates of type G and a state of type T, which is G or what G accumulates in.
 template <typename Body>
 inline void dispatch_gates(ScalarType gates, ScalarType state, const Body& body) {

@@ -10,16 +10,41 @@
 
 namespace seq2seq_fast::cpu {
 
-// The typed view of ScoreInputs. T is the type of the keys.
-template <typename T>
+// The keys of one source in the accumulation type, converted where they have another: for rows that take tanh itself.
+template <typename A>
+class AccumulatedKeys {
+ public:
+  AccumulatedKeys(const ScoreInputs& inputs, int64_t b) : converted_(0) {
+    const int64_t size = inputs.source * inputs.units;
+    dispatch_accumulated<A>(inputs.type, [&]<typename T>() {
+      const T* const keys = static_cast<const T*>(inputs.keys) + b * size;
+      if constexpr (std::is_same_v<T, A>) {
+        data_ = keys;
+      } else {
+        converted_ = Buffer<A>(size);
+        data_ = converted_.data();
+        for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+          store(converted_.data() + u, load(keys + u, lanes), lanes);
+        });
+      }
+    });
+  }
+
+  const A* data() const { return data_; }
+
+ private:
+  Buffer<A> converted_;
+  const A* data_;
+};
+
+// The typed view of ScoreInputs.
+template <typename A>
 struct Sources {
-  using A = accumulation_t<T>;
   const ScoreInputs& inputs;
 
   const A* query(int64_t b, int64_t i) const {
     return static_cast<const A*>(inputs.query) + (b * inputs.queries + i) * inputs.units;
   }
-  const T* keys(int64_t b) const { return static_cast<const T*>(inputs.keys) + b * inputs.source * inputs.units; }
   const A* exponentials(int64_t b) const {
     return static_cast<const A*>(inputs.exponentials) + b * inputs.source * inputs.units;
   }
@@ -43,8 +68,8 @@ struct Sources {
     }
     for (int64_t i = 0; i < rows; ++i) {
       if (direct[i]) {
-        score_source_direct(query(b, first + i), keys(b), v(), inputs.units, positions, count,
-                            scores + i * score_stride);
+        score_source_direct(query(b, first + i), AccumulatedKeys<A>(inputs, b).data(), v(), inputs.units, positions,
+                            count, scores + i * score_stride);
       }
     }
   }
@@ -72,13 +97,11 @@ struct QueryTile {
 };
 
 // The gradients of a batch, in the accumulation type; grad_v has a row for each source until `finish` adds them.
-template <typename T>
+template <typename A>
 class ScoreGradients {
  public:
-  using A = accumulation_t<T>;
-
   // grad_query may be null; grad_keys and grad_v are written whole.
-  ScoreGradients(const Sources<T>& sources, const Positions& positions, A* grad_query, A* grad_keys, A* grad_v)
+  ScoreGradients(const Sources<A>& sources, const Positions& positions, A* grad_query, A* grad_keys, A* grad_v)
       : sources_(sources),
         in_(sources.inputs),
         positions_(positions),
@@ -103,8 +126,8 @@ class ScoreGradients {
       return;
     }
     as_if_saturated(b, 1, grad_scores, 0);
-    gradients_direct(sources_.query(b, 0), sources_.keys(b), sources_.v(), grad_scores, units, visited, count,
-                     grad_query, grad_keys, grad_v);
+    gradients_direct(sources_.query(b, 0), AccumulatedKeys<A>(in_, b).data(), sources_.v(), grad_scores, units, visited,
+                     count, grad_query, grad_keys, grad_v);
   }
 
   // Number of tasks that `units` below divides a tile into.
@@ -142,7 +165,7 @@ class ScoreGradients {
     }
     for (int64_t i = 0; i < tile.rows; ++i) {
       if (tile.direct.data()[i]) {
-        gradients_direct(sources_.query(b, tile.first + i), sources_.keys(b), sources_.v(),
+        gradients_direct(sources_.query(b, tile.first + i), AccumulatedKeys<A>(in_, b).data(), sources_.v(),
                          grad_scores + i * in_.source, in_.units, positions_.of(b), positions_.count(b),
                          query_of(b, tile.first + i), keys_of(b), each_v_.data() + b * in_.units);
       }
@@ -202,7 +225,7 @@ class ScoreGradients {
     std::for_each_n(grad_v, units, [sum](A& grad) { grad -= sum; });
   }
 
-  const Sources<T>& sources_;
+  const Sources<A>& sources_;
   const ScoreInputs& in_;
   const Positions& positions_;
   A* const grad_query_;

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, map_state
 from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
+from seq2seq_fast.ops.backends import choose_backend
+from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 
 # Its sigmoid is exactly 1 and its negative's exactly 0 in every dtype, whatever sane number is added to it.
 SATURATING = 1e4
@@ -40,6 +42,11 @@ def run_recurrence(
         state = cell.zero_state(inputs)
     if inputs.shape[1] == 0:
         return inputs.new_empty(inputs.shape[0], 0, cell.hidden_size), state
+    if choose_backend(cell.backend, inputs) == "cpu":
+        return recurrent_sequence(
+            inputs, state, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, lengths=lengths,
+            state_mask=state_mask, reverse=reverse, cell=cell.kind, reset_after=cell.reset_after, backend="cpu",
+        )  # fmt: skip
     if reverse:
         inputs = reverse_sequences(inputs, lengths)
     if state_mask is None and cell.reset_after:
@@ -70,7 +77,7 @@ def _last(states: Tensor, initial: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
-    """PyTorch's own sequence operators (cuDNN on a GPU) over the padded batch."""
+    """PyTorch's own sequence operators over the padded batch: cuDNN on a GPU, and the reference on a CPU."""
     weights = [cell.weight_ih, cell.weight_hh]
     if cell.kind == "lstm" and lengths is not None:
         # The library gives an LSTM's cell state after the last position only. So padding holds it there: one more input

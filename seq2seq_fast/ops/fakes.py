@@ -84,14 +84,18 @@ def lstm_gates_backward(grad_hidden, grad_cell, cell, new_cell, activations):
     return cell.new_empty(activations.shape), cell.new_empty(cell.shape)
 
 
+def _saved(cell: str, reset_after: bool) -> int:
+    """Activations that backward needs of a position, in units of the hidden size."""
+    return {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell]
+
+
 def attention_decoder_forward(
     inputs, state, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh,
     bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after,
 ):  # fmt: skip
     batch, target, _ = inputs.shape
     hidden, attention = state.shape[1], query_weight.shape[0]
-    lstm = cell == "lstm"
-    saved = {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell] * hidden
+    lstm, saved = cell == "lstm", _saved(cell, reset_after) * hidden
     return (
         state.new_empty(target, batch, hidden),
         values.new_empty(target, batch, values.shape[2]),
@@ -127,6 +131,28 @@ def attention_decoder_step(
     )
 
 
+def recurrent_sequence_forward(
+    inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh, lengths, state_mask, reverse, cell, reset_after
+):
+    batch, positions, _ = inputs.shape
+    hidden, rows, lstm = state.shape[1], batch * positions, cell == "lstm"
+    return (
+        state.new_empty(batch, positions, hidden),
+        state.new_empty(batch, hidden),
+        cell_state.new_empty(batch, hidden) if lstm else state.new_empty(0),
+        _acc(inputs, rows, hidden),
+        _acc(inputs, rows, hidden) if lstm else _acc(inputs, 0),
+        _acc(inputs, rows, _saved(cell, reset_after) * hidden),
+    )
+
+
+def recurrent_sequence_backward(
+    grad_states, grad_final_state, grad_final_cell, inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh,
+    lengths, state_mask, reverse, cell, reset_after, packed, cells, activations, needs,
+):  # fmt: skip
+    return _asked(needs, inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh)
+
+
 FAKES: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     fake.__name__: fake
     for fake in (
@@ -146,5 +172,7 @@ FAKES: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
         attention_decoder_forward,
         attention_decoder_backward,
         attention_decoder_step,
+        recurrent_sequence_forward,
+        recurrent_sequence_backward,
     )
 }

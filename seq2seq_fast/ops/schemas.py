@@ -100,6 +100,33 @@ SCHEMAS: dict[str, str] = {
     ),
 }
 
+# What one backend alone has. A recurrence without attention is cuDNN's on a GPU; on a CPU it is ours. inputs [B, T, E],
+# state, cell_state and state_mask [B, H], lengths [B] (None: all T), reverse from each sequence's end to its beginning
+# -> states [B, T, H], zero in padding, final_state and final_cell [B, H], and for backward, in acc, packed rows as
+# csrc/cpu/recurrent_sequence_kernel.h says, [B T, ...]: states [H], cells [H], activations as in the decoder.
+RECURRENCE = (
+    "Tensor inputs, Tensor state, Tensor? cell_state, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, "
+    "Tensor? bias_hh, Tensor? lengths, Tensor? state_mask, bool reverse, str cell, bool reset_after"
+)
+OWN_SCHEMAS: dict[str, dict[str, str]] = {
+    "cpu": {
+        "recurrent_sequence_forward": (
+            f"({RECURRENCE}) -> (Tensor states, Tensor final_state, Tensor final_cell, Tensor packed, Tensor cells, "
+            "Tensor activations)"
+        ),
+        # needs and results: inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh.
+        "recurrent_sequence_backward": (
+            f"(Tensor? grad_states, Tensor? grad_final_state, Tensor? grad_final_cell, {RECURRENCE}, Tensor packed, "
+            "Tensor cells, Tensor activations, bool[7] needs) -> (" + ", ".join(["Tensor"] * 7) + ")"
+        ),
+    }
+}
+
+
+def schemas_of(backend: str) -> dict[str, str]:
+    """Every raw operator of a backend: those of all backends, and its own."""
+    return SCHEMAS | OWN_SCHEMAS.get(backend, {})
+
 
 def namespace(backend: str) -> str:
     """The torch.library namespace of a fused backend."""
@@ -115,7 +142,7 @@ def declare(backend: str) -> torch.library.Library:
         from seq2seq_fast.ops.fakes import FAKES
 
         library = torch.library.Library(namespace(backend), "DEF")
-        for name, schema in SCHEMAS.items():
+        for name, schema in schemas_of(backend).items():
             library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
             torch.library.register_fake(f"{namespace(backend)}::{name}", FAKES[name], lib=library)
         _libraries[backend] = library

@@ -8,6 +8,7 @@ from seq2seq_fast.reference.additive_attention import additive_score, attend
 from seq2seq_fast.reference.attention_decoder import attention_decoder, attention_decoder_step
 from seq2seq_fast.reference.gru_cell import gru_cell
 from seq2seq_fast.reference.lstm_cell import lstm_cell
+from seq2seq_fast.reference.recurrent_sequence import recurrent_sequence
 from seq2seq_fast.reference.rnn_cell import rnn_cell
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "attention_decoder_step",
     "gru_cell",
     "lstm_cell",
+    "recurrent_sequence",
     "rnn_cell",
 ]

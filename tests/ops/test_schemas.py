@@ -3,7 +3,7 @@ import torch
 
 from seq2seq_fast.ops.backends import raw
 from seq2seq_fast.ops.fakes import FAKES
-from seq2seq_fast.ops.schemas import SCHEMAS, declare
+from seq2seq_fast.ops.schemas import OWN_SCHEMAS, SCHEMAS, declare, schemas_of
 from tests.support.cases import attention_case, decoder_case
 from tests.support.engines import FUSED
 
@@ -11,14 +11,15 @@ DISPATCH_KEY = {"cpu": "CPU", "cuda": "CUDA"}
 
 
 def test_every_schema_has_a_fake_and_is_declared_without_a_compiler():
-    assert set(FAKES) == set(SCHEMAS)
+    assert set(FAKES) == set(SCHEMAS).union(*OWN_SCHEMAS.values())
     declare("test_of_schemas")
     for name in SCHEMAS:
         assert hasattr(raw("test_of_schemas"), name)
 
 
-@pytest.mark.parametrize("engine", FUSED, ids=str)
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize(
+    ("engine", "name"), [(engine, name) for engine in FUSED for name in schemas_of(engine.backend)], ids=str
+)
 def test_a_fused_backend_implements_every_raw_operator(engine, name):
     qualified = f"seq2seq_fast_{engine.backend}::{name}"
     assert torch._C._dispatch_has_kernel_for_dispatch_key(
@@ -84,7 +85,23 @@ def raw_calls(engine):
             ("attention_decoder_backward", (*grads, *forward, *outputs, needs)),
             ("attention_decoder_step", (*step, *start[3:], None, *parameters, *constants)),
         ]
+        if engine.backend == "cpu":
+            calls += _sequence_calls(t, cell, lengths)
     return calls
+
+
+def _sequence_calls(t, cell, lengths):
+    width = t["inputs"].shape[2]
+    parameters = t["weight_ih"][:, :width], t["weight_hh"], t["bias_ih"], t["bias_hh"]
+    forward = (t["inputs"], t["state"], t["cell_state"], *parameters, lengths.clamp(max=t["inputs"].shape[1]))
+    forward = (*forward, None, True, cell, True)
+    states, final, final_cell, *saved = raw("cpu").recurrent_sequence_forward(*forward)
+    grads = (states, final, final_cell if cell == "lstm" else None)
+    needs = [x is not None for x in forward[:7]]
+    return [
+        ("recurrent_sequence_forward", forward),
+        ("recurrent_sequence_backward", (*grads, *forward, *saved, needs)),
+    ]
 
 
 @pytest.mark.parametrize("engine", FUSED, ids=str)
@@ -95,4 +112,4 @@ def test_opcheck_finds_every_raw_operator_true_to_its_schema_and_fake(engine):
             getattr(raw(engine.backend), name).default, arguments, test_utils=("test_schema", "test_faketensor")
         )
         seen.add(name)
-    assert seen >= set(SCHEMAS)
+    assert seen >= set(schemas_of(engine.backend))
