@@ -7,7 +7,8 @@ CSRC := $(shell find csrc -type f 2>/dev/null)
 BUILD := $(wildcard build_support/*.py)
 CXX_FILES := $(filter %.cpp %.h %.cu %.cuh,$(CSRC))
 OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_score.py gru_cell.py lstm_cell.py \
-	attention_decoder.py attention_decoder_step.py)
+	attention_decoder.py attention_decoder_step.py recurrent_sequence.py)
+PROOFS := tests/csrc
 
 .PHONY: help setup demo test lint prove bench format clean
 
@@ -15,7 +16,7 @@ help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
 	@echo "make test    the test suite (under 10 minutes)"
 	@echo "make lint    ruff, mypy, clang-format"
-	@echo "make prove   the long proofs: the operators once more on other threads"
+	@echo "make prove   the long proofs: other numbers of threads, sanitizers"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
 	@echo "make setup   only set up $(VENV) and build the compiled parts"
 
@@ -40,9 +41,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest --quiet tests
 
-# The operators once more, with more threads than most machines that test have cores.
+# The operators once more with more threads than most machines that test have cores, then the tests marked as proofs.
 prove: setup
 	OMP_NUM_THREADS=3 $(BIN)/python -m pytest --quiet $(OPERATOR_TESTS)
+	$(BIN)/python -m pytest --quiet -m prove $(PROOFS)
 
 lint: setup
 	$(BIN)/ruff check .

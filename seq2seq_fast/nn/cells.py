@@ -141,8 +141,8 @@ class LSTMCell(RecurrentCell):
     gates = 4
 
     def zero_state(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        zeros = super().zero_state(input)
-        return zeros, zeros
+        # Two tensors: torch.compile traces no autograd function that takes one tensor twice.
+        return super().zero_state(input), super().zero_state(input)
 
     def step(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return lstm_cell(input, state, *_parameters(self), backend=self.backend)

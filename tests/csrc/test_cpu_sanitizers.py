@@ -20,6 +20,7 @@ TESTS = [
     "tests/ops/test_lstm_cell.py",
     "tests/ops/test_attention_decoder.py",
     "tests/ops/test_attention_decoder_step.py",
+    "tests/ops/test_recurrent_sequence.py",
 ]
 # What needs memory that the sanitizers reserve, or measures it.
 NOT_HERE = "not parallel_region and not two_to_the_31 and not peak_memory"
