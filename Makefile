@@ -16,7 +16,7 @@ help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
 	@echo "make test    the test suite (under 10 minutes)"
 	@echo "make lint    ruff, mypy, clang-format"
-	@echo "make prove   the long proofs: other numbers of threads, sanitizers"
+	@echo "make prove   the long proofs: other numbers of threads, sanitizers, every form of the Triton kernels"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
 	@echo "make setup   only set up $(VENV) and build the compiled parts"
 
@@ -38,13 +38,16 @@ setup: $(VENV)/built
 demo: setup
 	$(BIN)/seq2seq-fast demo
 
+# Triton kernels are interpreted in a process of their own (tests/support/triton_modes.py).
 test: setup
 	$(BIN)/python -m pytest --quiet tests
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest --quiet tests/triton_kernels/interpreter
 
 # The operators once more with more threads than most machines that test have cores, then the tests marked as proofs.
 prove: setup
 	OMP_NUM_THREADS=3 $(BIN)/python -m pytest --quiet $(OPERATOR_TESTS)
 	$(BIN)/python -m pytest --quiet -m prove $(PROOFS)
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest --quiet -m prove tests/triton_kernels/interpreter
 
 lint: setup
 	$(BIN)/ruff check .

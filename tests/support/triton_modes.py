@@ -4,12 +4,11 @@ Triton decides when a kernel is *defined* whether it is interpreted (TRITON_INTE
 cannot do both. The convention:
 
 - `tests/triton_kernels/interpreter/` holds the tests that run kernels in Triton's interpreter. They run in a process
-  of their
-  own: `TRITON_INTERPRET=1 python -m pytest tests/triton_kernels/interpreter`.
+  of their own: `TRITON_INTERPRET=1 python -m pytest tests/triton_kernels/interpreter`.
 - Everything else runs without TRITON_INTERPRET: ahead-of-time compilation, execution of the generated PTX
   (`tests.support.ptx`), and all that has nothing to do with Triton.
 
-`make test` runs the second kind only: the interpreter's tests are not all passing yet.
+`make test` and `make prove` start one process of each kind.
 
 No conftest sets TRITON_INTERPRET. `tests/conftest.py` imports the two hooks below: a run over
 all of `tests` leaves the interpreter's tests out, and a test that is run in the wrong process fails and says why.

@@ -5,6 +5,7 @@ Tensors are on the CPU: the kernels run in Triton's interpreter, or as the PTX t
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import seq2seq_fast
@@ -12,6 +13,16 @@ from tests.support.cases import AttentionCase, DecoderCase, attention_case, run_
 from tests.support.truth import assert_near, double, gradients, score_error
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def proved(*values):
+    """Values of a parameter whose tests belong to the long proofs."""
+    return pytest.param(*values, marks=pytest.mark.prove)
+
+
+def quick_first(values):
+    """The first value in every run, the others in the long proofs."""
+    return [values[0], *(proved(value) for value in values[1:])]
 
 
 def attention(case: AttentionCase, backend: str, need_weights: bool = True):
@@ -69,9 +80,9 @@ def assert_decoder(case: DecoderCase, error: float = 3e-5, roundings: int = 12) 
         assert_near(a, b, error=4 * error, roundings=2 * roundings, name=f"gradient of {name}")
 
 
-def cancelling_case(queries: int | None, scale: float) -> AttentionCase:
+def cancelling_case(queries: int | None, scale: float, dtype: torch.dtype = torch.float32) -> AttentionCase:
     """Arguments far beyond the exponentials' range, and pairs that cancel there: tanh(0)."""
-    case = attention_case(2, queries, 11, 13, 9)
+    case = attention_case(2, queries, 11, 13, 9, dtype=dtype)
     with torch.no_grad():
         case.query.mul_(scale)
         case.keys.mul_(scale)

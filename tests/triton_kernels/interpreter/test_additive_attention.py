@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -6,10 +8,19 @@ from seq2seq_fast.triton_kernels import launch
 from tests.support.cases import attention_case
 from tests.support.engines import dtype_name
 from tests.support.truth import assert_near, double, gradients, score_error
-from tests.triton_kernels.comparisons import DTYPES, assert_attention, attention, cancelling_case
+from tests.triton_kernels.comparisons import (
+    DTYPES,
+    assert_attention,
+    attention,
+    cancelling_case,
+    proved,
+    quick_first,
+)
 
 # One tile of positions; several, with odd sizes; many queries in tiles of every kind of remainder.
-SHAPES = [(2, 1, 1, 1, 1), (3, 1, 5, 7, 6), (2, 2, 67, 33, 70), (2, 9, 37, 35, 17), (1, 17, 17, 8, 3)]
+SHAPES = [
+    (2, 1, 1, 1, 1), (3, 1, 5, 7, 6), (1, 17, 17, 8, 3), proved((2, 2, 67, 33, 70)), proved((2, 9, 37, 35, 17)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
@@ -26,6 +37,7 @@ def test_without_weights_gradients_come_from_the_logarithm_of_the_sum(shape, poi
     assert_attention(attention_case(*shape, lengths=[19, 6]), need_weights=False)
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_many_queries_are_taken_in_chunks_of_bounded_size(monkeypatch, need_weights, poisoned):
     monkeypatch.setattr(launch, "MANY_SCORES", 0)
@@ -34,13 +46,14 @@ def test_many_queries_are_taken_in_chunks_of_bounded_size(monkeypatch, need_weig
 
 
 @pytest.mark.parametrize("queries", [None, 11])
-@pytest.mark.parametrize("scale", [5.0, 60.0])
-def test_large_arguments_and_cancelling_pairs_are_as_exact_as_small_ones(queries, scale):
-    assert_attention(cancelling_case(queries, scale))
+@pytest.mark.parametrize("scale", [60.0, proved(5.0)])
+@pytest.mark.parametrize("dtype", quick_first(DTYPES), ids=dtype_name)
+def test_large_arguments_and_cancelling_pairs_are_as_exact_as_small_ones(queries, scale, dtype):
+    assert_attention(cancelling_case(queries, scale, dtype))
 
 
 @pytest.mark.parametrize("queries", [None, 10])
-@pytest.mark.parametrize("bad", [float("nan"), float("-inf"), 3e38])
+@pytest.mark.parametrize("bad", quick_first([float("nan"), float("-inf"), 3e38]))
 def test_non_finite_values_reach_their_rows_and_no_others(queries, bad):
     case = attention_case(3, queries, 6, 9, 5)
     clean = seq2seq_fast.additive_attention(*case.differentiable, backend="triton")
@@ -55,7 +68,7 @@ def test_non_finite_values_reach_their_rows_and_no_others(queries, bad):
 
 
 @pytest.mark.parametrize("queries", [1, 10])
-@pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
+@pytest.mark.parametrize("dtype", quick_first(DTYPES), ids=dtype_name)
 def test_padding_of_any_content_has_no_weight_and_no_gradient(queries, dtype):
     case = attention_case(3, queries, 7, 9, 5, dtype=dtype, lengths=[7, 3, 0], mask=[[True, False] + [True] * 5] * 3)
     hidden = ~case.mask | (torch.arange(7) >= case.lengths[:, None])
@@ -74,11 +87,11 @@ def test_empty_batches_queries_and_sources(shape, poisoned):
     assert_attention(attention_case(*shape))
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 67, 33, 17), (2, 11, 37, 9, 17)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 1, 37, 9, 5), (2, 11, 19, 9, 5)], ids=str)
 def test_programs_in_any_order_give_the_same_bits(shape, shuffled, poisoned):
     case = attention_case(*shape, lengths=[shape[2], 5])
     results = []
-    for seed in (None, 0, 1):
+    for seed in (None, 0):
         shuffled(seed)
         outputs, grads = gradients(attention(case, "triton"), case.differentiable)
         results.append([*outputs, *grads])
@@ -86,19 +99,64 @@ def test_programs_in_any_order_give_the_same_bits(shape, shuffled, poisoned):
         assert all(torch.equal(a, b) for a, b in zip(results[0], again, strict=True))
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("queries", [1, 10])
-@pytest.mark.parametrize("needed", range(4))
-def test_one_gradient_alone_is_what_it_is_among_all(queries, needed):
-    case = attention_case(2, queries, 9, 6, 5, lengths=[9, 4])
-    _, every = gradients(attention(case, "triton"), case.differentiable)
-    alone = [t.detach().requires_grad_(i == needed) for i, t in enumerate(case.differentiable)]
-    _, found = gradients(attention(case, "triton"), alone)
-    assert torch.equal(found[0], every[needed])
+def test_any_subset_of_gradients_is_what_it_is_among_all(queries):
+    case = attention_case(1, queries, 5, 6, 3)
+    query, keys, values, v = (t.detach() for t in case.differentiable)
+    grad = torch.randn(1, queries, 3)
+    raw = torch.ops.seq2seq_fast_triton
+    source = (keys, values, *raw.key_exponentials(keys), v, None, None)
+    context, weights, logsumexp = raw.attend_forward(query, *source, True)
+
+    def backward(*needs):
+        return raw.attend_backward(grad, None, query, *source, context, weights, logsumexp, needs)
+
+    every = backward(True, True, True, True)
+    for needs in itertools.product((False, True), repeat=4):
+        for found, wanted, needed in zip(backward(*needs), every, needs, strict=True):
+            if needed:
+                assert_near(found, wanted, error=0, roundings=8)
+            else:
+                assert found.numel() == 0
 
 
-def test_a_query_reads_rows_that_are_far_apart():
-    case = attention_case(3, 1, 6, 9, 5)
-    wide = torch.full((3, 1, 40), float("nan"))
-    wide[..., 11:20] = case.query.detach()
-    found = attention(case, "triton")(wide[..., 11:20], *case.differentiable[1:])
-    assert all(torch.equal(a, b) for a, b in zip(found, attention(case, "triton")(*case.differentiable), strict=True))
+def strange(t):
+    """The same numbers in a layout that no kernel expects: every second column, and not neighbours in memory."""
+    wide = torch.full((*t.shape[:-1], 2 * t.shape[-1] + 3), float("nan"), dtype=t.dtype)
+    wide[..., 3::2] = t.detach()
+    return wide[..., 3::2].requires_grad_()
+
+
+@pytest.mark.parametrize("queries", [1, proved(10)])
+def test_inputs_and_cotangents_of_any_layout(queries):
+    case = attention_case(3, queries, 6, 9, 5, lengths=[6, 2, 4], mask=[[True, True, False, True, True, False]] * 3)
+    wanted, wanted_grads = gradients(attention(case, "triton"), case.differentiable)
+    case.mask = torch.stack([case.mask, ~case.mask], 2)[..., 0]
+    case.lengths = torch.stack([case.lengths, -case.lengths], 1)[:, 0]
+    found, grads = gradients(
+        lambda *t: [o.transpose(0, 2).contiguous().transpose(0, 2) for o in attention(case, "triton")(*t)],
+        [strange(t) for t in case.differentiable],
+    )
+    for a, b in zip((*found, *grads), (*wanted, *wanted_grads), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("queries", [1, proved(10)])
+def test_expanded_inputs_collect_the_gradients_of_all_their_places(queries):
+    case = attention_case(1, queries, 6, 9, 5, lengths=[6, 2, 4])
+    case.lengths = torch.tensor([6, 2, 4])
+
+    def expanded(backend):
+        def function(query, keys, values, v):
+            rows = (t.expand(3, -1, -1) for t in (query, keys, values))
+            context, weights = attention(case, backend)(*rows, v)
+            return [context.sum(0), weights]
+
+        return function
+
+    found, grads = gradients(expanded("triton"), case.differentiable)
+    truth, true_grads = gradients(expanded("reference"), double(case.differentiable))
+    error = 4 * score_error(case.v)
+    for a, b in zip((*found, *grads), (*truth, *true_grads), strict=True):
+        assert_near(a, b, error=8 * error, roundings=4)

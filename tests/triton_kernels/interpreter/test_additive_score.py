@@ -20,7 +20,7 @@ def test_scores_beyond_the_exponentials_range_match_truth(queries):
 
 @pytest.mark.parametrize("queries", [1, 10])
 def test_programs_in_any_order_give_the_same_bits(queries, shuffled, poisoned):
-    case = attention_case(3, queries, 37, 9, 1)
+    case = attention_case(2, queries, 19, 9, 1)
     results = []
     for seed in (None, 0):
         shuffled(seed)
