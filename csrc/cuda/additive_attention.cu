@@ -1,0 +1,243 @@
+// Score, softmax and context in one pass over keys and values. A block takes some queries of a source and a chunk of its
+// positions; where a source has several chunks, a second kernel combines them.
+#include "cuda/attention_source.h"
+#include "cuda/launchers.h"
+
+namespace seq2seq_fast {
+namespace {
+
+template <class T>
+struct Attend {
+  AttentionSource<T> source;
+  const T *query, *values, *v;  // [B, Tq, A], [B, Tx, D], [A]
+  T* context;                   // [B, Tq, D]
+  float *weights, *logsumexp;   // [B, Tq, Tx] or null, [B, Tq]
+  float* partial;               // per chunk, null for one: maximum, sum [S, B, Tq] each, then context [S, B, Tq, D]
+  int64_t query_distance, batch, queries, size, chunk;
+};
+
+// Softmax of a row of scores in shared memory by one warp: they become e^(score - maximum).
+struct Softmax {
+  float maximum, sum;
+};
+
+__device__ __forceinline__ Softmax exponentiate(float* scores, int count) {
+  const int lane = int(threadIdx.x) % warp_size;
+  float maximum = -INFINITY;
+  for (int i = lane; i < count; i += warp_size) maximum = fmaxf(maximum, scores[i]);
+  maximum = warp_max(maximum);
+  const float shift = maximum == -INFINITY ? 0.0f : maximum;
+  float sum = 0.0f;
+  for (int i = lane; i < count; i += warp_size) {
+    const float e = fast_exp(scores[i] - shift);
+    scores[i] = e;
+    sum += e;
+  }
+  return {maximum, warp_sum(sum)};
+}
+
+// The weighted sum of values: threads (x: columns of W, y: positions in turn); the sums of y meet in shared memory.
+template <class T, int W, int Q, class Store>
+__device__ __forceinline__ void sum_values(const T* values, int64_t size, int count, const float* weights, int stride,
+                                           int columns, float* meeting, Store store) {
+  const int x = int(threadIdx.x) % columns, y = int(threadIdx.x) / columns, rows = int(blockDim.x) / columns;
+  for (int64_t first = 0; first < size; first += int64_t(columns) * W) {
+    const int64_t column = first + int64_t(x) * W;
+    float sums[Q][W] = {};
+    if (column < size) {
+#pragma unroll 4
+      for (int i = y; i < count; i += rows) {
+        const Packed<T, W> value = Packed<T, W>::load(values + i * size + column);
+#pragma unroll
+        for (int q = 0; q < Q; ++q) {
+          const float weight = weights[q * stride + i];
+#pragma unroll
+          for (int w = 0; w < W; ++w) sums[q][w] = fmaf(weight, value[w], sums[q][w]);
+        }
+      }
+    }
+    for (int q = 0; q < Q; ++q) {
+      if (rows > 1) {
+        __syncthreads();
+#pragma unroll
+        for (int w = 0; w < W; ++w) meeting[w * int(blockDim.x) + int(threadIdx.x)] = sums[q][w];
+        __syncthreads();
+        if (y == 0)
+          for (int other = 1; other < rows; ++other)
+#pragma unroll
+            for (int w = 0; w < W; ++w) sums[q][w] += meeting[w * int(blockDim.x) + other * columns + x];
+      }
+      if (y == 0 && column < size) store(q, column, sums[q]);
+    }
+  }
+}
+
+template <class T, int W, int Q>
+__global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<T> a, int columns) {
+  constexpr int rows_at_once = Q == 1 ? 4 : 2;
+  const int64_t b = blockIdx.x, first_query = int64_t(blockIdx.y) * Q, split = blockIdx.z;
+  const int64_t positions = a.source.positions, first = split * a.chunk;
+  const int64_t end = first + a.chunk < positions ? first + a.chunk : positions;
+  const int64_t length = a.source.length(b);
+  const int count = int((end < length ? end : length) - first);  // not positive: nothing here to attend
+  const int stride = int(query_stride(a.source.units)), chunk_stride = int(a.chunk);
+  float* queries = shared_memory();
+  float* v = queries + Q * stride;
+  float* scores = v + stride;
+  float* softmax = scores + Q * chunk_stride;
+  float* meeting = softmax + 2 * Q;
+  const bool exponential = load_queries<Q>(a.source, a.query, a.query_distance, b, first_query, a.queries, a.v, queries, v);
+
+  score_rows<false, W, Q, rows_at_once>(
+      a.source, b, first, first + count, exponential, queries, v, [&](int q, int64_t position, float sum) {
+        scores[q * chunk_stride + position - first] = a.source.attended(b, position) ? -2.0f * sum : -INFINITY;
+      });
+  __syncthreads();
+
+  const int warp = int(threadIdx.x) / warp_size;
+  if (warp < Q) {
+    const Softmax row = exponentiate(scores + warp * chunk_stride, count);
+    if (threadIdx.x % warp_size == 0) {
+      softmax[2 * warp] = row.maximum;
+      softmax[2 * warp + 1] = row.sum;
+    }
+  }
+  __syncthreads();
+
+  const bool alone = a.partial == nullptr;
+  const int64_t rows = a.batch * a.queries;
+#pragma unroll
+  for (int q = 0; q < Q; ++q) {
+    const float maximum = softmax[2 * q], sum = softmax[2 * q + 1];
+    if (first_query + q >= a.queries) break;
+    const int64_t row = b * a.queries + first_query + q;
+    const float scale = alone ? (sum == 0.0f ? 0.0f : 1.0f / sum) : 1.0f;
+    if (threadIdx.x == 0) {
+      if (alone) {
+        a.logsumexp[row] = sum == 0.0f ? -INFINITY : maximum + logf(sum);
+      } else {
+        a.partial[split * rows + row] = maximum;
+        a.partial[(gridDim.z + split) * rows + row] = sum;
+      }
+    }
+    if (a.weights != nullptr)
+      for (int64_t i = first + threadIdx.x; i < end; i += blockDim.x)
+        a.weights[row * positions + i] =
+            a.source.attended(b, i) ? scores[q * chunk_stride + i - first] * scale : 0.0f;
+  }
+
+  float* contexts = alone ? nullptr : a.partial + (2 * int64_t(gridDim.z) + split * a.size) * rows;
+  sum_values<T, W, Q>(a.values + (b * positions + first) * a.size, a.size, count, scores, chunk_stride, columns, meeting,
+                      [&](int q, int64_t column, float(&sums)[W]) {
+                        if (first_query + q >= a.queries) return;
+                        const int64_t row = b * a.queries + first_query + q;
+                        const float sum = softmax[2 * q + 1];
+                        if (alone) {
+#pragma unroll
+                          for (int w = 0; w < W; ++w) sums[w] *= sum == 0.0f ? 0.0f : 1.0f / sum;
+                          store_floats(a.context + row * a.size + column, sums);
+                        } else {
+#pragma unroll
+                          for (int w = 0; w < W; ++w) contexts[row * a.size + column + w] = sums[w];
+                        }
+                      });
+}
+
+// A block a row (source and query): the chunks' softmaxes are brought to one maximum.
+template <class T>
+__global__ void __launch_bounds__(attention_threads) combine_kernel(const Attend<T> a, int splits) {
+  const int64_t row = blockIdx.x, rows = a.batch * a.queries, b = row / a.queries;
+  const float* maxima = a.partial + row;
+  const float* sums = maxima + splits * rows;
+  const float* contexts = a.partial + 2 * splits * rows + row * a.size;
+  float* scales = shared_memory();
+  float maximum = -INFINITY, sum = 0.0f;
+  for (int s = 0; s < splits; ++s) maximum = fmaxf(maximum, maxima[s * rows]);
+  for (int s = 0; s < splits; ++s) {
+    // A chunk without a maximum has nothing to attend, or only NaN.
+    const float scale = maxima[s * rows] == -INFINITY ? 1.0f : fast_exp(maxima[s * rows] - maximum);
+    sum += sums[s * rows] * scale;
+  }
+  const float share = sum == 0.0f ? 0.0f : 1.0f / sum;
+  for (int s = int(threadIdx.x); s < splits; s += int(blockDim.x))
+    scales[s] = share * (maxima[s * rows] == -INFINITY ? 1.0f : fast_exp(maxima[s * rows] - maximum));
+  if (threadIdx.x == 0) a.logsumexp[row] = sum == 0.0f ? -INFINITY : maximum + logf(sum);
+  __syncthreads();
+  if (a.weights != nullptr)
+    for (int64_t i = threadIdx.x; i < a.source.positions; i += blockDim.x)
+      if (a.source.attended(b, i)) a.weights[row * a.source.positions + i] *= scales[i / a.chunk];
+  for (int64_t column = threadIdx.x; column < a.size; column += blockDim.x) {
+    float context = 0.0f;
+    for (int s = 0; s < splits; ++s) context = fmaf(scales[s], contexts[s * rows * a.size + column], context);
+    a.context[row * a.size + column] = from_float<T>(context);
+  }
+}
+
+// The power of two of threads that covers the columns of a row, at most all of them.
+int column_threads(int64_t columns) {
+  int threads = 1;
+  while (threads < columns && threads < attention_threads) threads *= 2;
+  return threads;
+}
+
+template <int Q, class T>
+cudaError_t attend(const Attend<T>& a, cudaStream_t stream) {
+  const int64_t splits = a.source.positions == 0 ? 1 : ceil_div(a.source.positions, a.chunk);
+  const bool vectors = a.source.units % vector_width<T> == 0 && a.size % vector_width<T> == 0 &&
+                       aligned(a.source.keys) && aligned(a.source.exponentials) && aligned(a.values) &&
+                       aligned(a.context);
+  const dim3 grid(unsigned(a.batch), unsigned(ceil_div(a.queries, Q)), unsigned(splits));
+  const cudaError_t error = with_width<T>(vectors, [&](auto width) {
+    constexpr int W = decltype(width)::value;
+    const int columns = column_threads(ceil_div(a.size, W));
+    const size_t floats = (Q + 1) * query_stride(a.source.units) + Q * a.chunk + 2 * Q + attention_threads * W;
+    return launch(attend_kernel<T, W, Q>, grid, attention_threads, floats * sizeof(float), stream, a, columns);
+  });
+  if (error != cudaSuccess || splits == 1) return error;
+  const dim3 rows(unsigned(a.batch * a.queries));
+  return launch(combine_kernel<T>, rows, attention_threads, splits * sizeof(float), stream, a, int(splits));
+}
+
+}  // namespace
+
+int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions) {
+  // Blocks that keep a multiprocessor's memory accesses in flight; a warp takes four positions at once.
+  constexpr int64_t blocks_per_multiprocessor = 4, fewest = 16, most = 256;
+  int device = 0, multiprocessors = 1;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
+    multiprocessors = 1;
+  const int64_t blocks = batch * (queries == 1 ? 1 : ceil_div(queries, 4));
+  if (blocks == 0 || positions == 0) return most;
+  const int64_t splits = ceil_div(multiprocessors * blocks_per_multiprocessor, blocks);
+  const int64_t chunk = round_up(ceil_div(positions, splits), fewest);
+  return chunk > most ? most : chunk;
+}
+
+cudaError_t attend_forward(int dtype, const void* query, const void* keys, const void* values,
+                           const float* exponentials, const bool* in_range, const void* v, const int64_t* lengths,
+                           const bool* mask, void* context, float* weights, float* logsumexp, float* partial,
+                           int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units, int64_t size,
+                           int64_t chunk, cudaStream_t stream) {
+  return with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const AttentionSource<T> source{static_cast<const T*>(keys), exponentials, in_range, lengths, mask, positions,
+                                    units};
+    const Attend<T> a{source,
+                      static_cast<const T*>(query),
+                      static_cast<const T*>(values),
+                      static_cast<const T*>(v),
+                      static_cast<T*>(context),
+                      weights,
+                      logsumexp,
+                      partial,
+                      query_distance,
+                      batch,
+                      queries,
+                      size,
+                      chunk};
+    return queries == 1 ? attend<1>(a, stream) : attend<4>(a, stream);
+  });
+}
+
+}  // namespace seq2seq_fast

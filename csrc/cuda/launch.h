@@ -1,0 +1,40 @@
+// Launching a kernel, and the shared memory it gets.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+namespace seq2seq_fast {
+
+// All of a block's shared memory, 16-byte aligned.
+__device__ __forceinline__ float* shared_memory() {
+#ifdef __CUDACC__
+  extern __shared__ float4 memory[];
+  return reinterpret_cast<float*>(memory);
+#else
+  return static_cast<float*>(cudafiber::shared_memory());
+#endif
+}
+
+__host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// Nothing is launched for an empty grid.
+template <class... Parameters, class... Arguments>
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+                   Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return cudaSuccess;
+  if (shared_bytes > 48 * 1024) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
+    if (error != cudaSuccess) return error;
+  }
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
+}  // namespace seq2seq_fast

@@ -1,0 +1,58 @@
+"""The compiled module, and how its launchers are called."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+
+
+class Engine:
+    """Launches on the device of the tensors and on its current stream.
+
+    Args:
+        module: what ``csrc/cuda/bindings.cpp`` makes.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+
+    def launch(self, name: str, like: Tensor, *arguments: Tensor | int | bool | None) -> None:
+        """Call a launcher of ``csrc/cuda/launchers.h``: tensors become addresses, None a null pointer; a stream is added.
+
+        Raises:
+            RuntimeError: CUDA refused, with the launcher's name.
+        """
+        launcher = getattr(self.module, name)
+        converted = [
+            argument.data_ptr() if isinstance(argument, Tensor) else 0 if argument is None else argument
+            for argument in arguments
+        ]
+        if like.is_cuda:
+            with torch.cuda.device(like.device):
+                launcher(*converted, torch.cuda.current_stream(like.device).cuda_stream)
+        else:
+            launcher(*converted, 0)
+
+
+def dtype_of(tensor: Tensor) -> int:
+    """The number by which the launchers know a dtype."""
+    return DTYPES[tensor.dtype]
+
+
+def contiguous(*tensors: Tensor | None) -> tuple:
+    return tuple(None if t is None else t.contiguous() for t in tensors)
+
+
+def as_rows(tensor: Tensor) -> tuple[Tensor, int]:
+    """A matrix with contiguous rows, and the distance between them."""
+    if tensor.stride(1) != 1 and tensor.shape[1] != 1:
+        tensor = tensor.contiguous()
+    return tensor, tensor.stride(0)
+
+
+def acc_empty(like: Tensor, *shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device=like.device)

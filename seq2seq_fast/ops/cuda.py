@@ -1,0 +1,44 @@
+"""Loads the CUDA engine (``csrc/cuda``): the module that setup.py built where nvcc exists.
+
+It needs the CUDA driver only when it is used, and is tied to no version of torch: its launchers take addresses.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+import torch
+
+from seq2seq_fast.ops.backends import BackendStatus
+from seq2seq_fast.ops.schemas import declare
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+OLDEST_CAPABILITY = (8, 0)
+
+
+@functools.cache
+def load() -> BackendStatus:
+    """Declare the raw operators and implement them, once; where that fails the status says why."""
+    library = declare("cuda")
+    try:
+        module = importlib.import_module("seq2seq_fast._cuda")
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        reason = "not built: setup.py found no nvcc, or has not run here" if missing else f"cannot be loaded: {error}"
+        return BackendStatus(not missing, False, ("cuda",), DTYPES, reason)
+    from seq2seq_fast.cuda_kernels import implement
+    from seq2seq_fast.cuda_kernels.engine import Engine
+
+    implement(library, Engine(module), "CUDA")
+    reason = _why_unusable()
+    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or "float64 is served by the reference")
+
+
+def _why_unusable() -> str:
+    if not torch.cuda.is_available():
+        return "torch sees no CUDA device"
+    oldest = min(torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count()))
+    if oldest < OLDEST_CAPABILITY:
+        return f"a device has compute capability {oldest[0]}.{oldest[1]}; 8.0 is the oldest that is served"
+    return ""
