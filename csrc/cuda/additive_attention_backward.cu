@@ -50,7 +50,8 @@ cudaError_t weights_backward(const WeightsBackward<T>& a, int64_t batch, cudaStr
 }
 
 // grad_scores = w (grad_weights - sum_j w grad_weights), in place of grad_weights; a warp takes a row. Given logsumexp,
-// `weights` holds scores and becomes weights.
+// `weights` holds scores and becomes weights. The gradients are taken relative to that of the largest weight: where one
+// weight is nearly 1 its gradient is the small difference that would otherwise be lost.
 __global__ void __launch_bounds__(attention_threads)
     softmax_backward_kernel(float* weights, float* grads, const float* logsumexp, const int64_t* lengths,
                             const bool* mask, int64_t rows, int64_t queries, int64_t positions) {
@@ -61,16 +62,31 @@ __global__ void __launch_bounds__(attention_threads)
   const int64_t b = row / queries;
   float* weight = weights + row * positions;
   float* grad = grads + row * positions;
-  float sum = 0.0f;
+  float largest = -1.0f, reference = 0.0f;  // the largest weight, and the gradient of it
   for (int64_t i = lane; i < positions; i += warp_size) {
     const bool attended = source.attended(b, i);
     const float w = !attended ? 0.0f : logsumexp == nullptr ? weight[i] : expf(weight[i] - logsumexp[row]);
     if (logsumexp != nullptr) weight[i] = w;
-    if (attended) sum = fmaf(w, grad[i], sum);
+    if (attended && w > largest) {
+      largest = w;
+      reference = grad[i];
+    }
   }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    const float other = __shfl_xor_sync(every_lane, largest, distance);
+    const float of_other = __shfl_xor_sync(every_lane, reference, distance);
+    if (other > largest || (other == largest && of_other < reference)) {
+      largest = other;
+      reference = of_other;
+    }
+  }
+  float sum = 0.0f;
+  for (int64_t i = lane; i < positions; i += warp_size)
+    if (source.attended(b, i)) sum = fmaf(weight[i], grad[i] - reference, sum);
   sum = warp_sum(sum);
   for (int64_t i = lane; i < positions; i += warp_size)
-    grad[i] = source.attended(b, i) ? weight[i] * (grad[i] - sum) : 0.0f;
+    grad[i] = source.attended(b, i) ? weight[i] * (grad[i] - reference - sum) : 0.0f;
 }
 
 // grad_values_jd = sum_i w_ij grad_context_id.
