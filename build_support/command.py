@@ -7,7 +7,7 @@ from pathlib import Path
 
 from setuptools.command.build_ext import build_ext
 
-from build_support import cpu
+from build_support import cpu, cuda
 from build_support.toolchain import ROOT, Toolchain, Unavailable
 
 BUILD_INFO = '''"""What setup.py built; generated."""
@@ -15,6 +15,7 @@ BUILD_INFO = '''"""What setup.py built; generated."""
 TORCH_VERSION = {torch_version!r}
 CPU_CAPABILITIES = {capabilities!r}
 CPU_REASON = {reason!r}
+CUDA_REASON = {cuda_reason!r}
 '''
 
 
@@ -36,8 +37,18 @@ class BuildCompiled(build_ext):
         except Unavailable as error:
             capabilities, reason = [], str(error)
             print(f"seq2seq_fast: the CPU engine is left out: {reason}", file=sys.stderr)
+        cuda_reason = ""
+        try:
+            self._built.append(str(cuda.build(package, ROOT / "build" / "cuda")))
+        except Unavailable as error:
+            cuda_reason = str(error)
+            print(f"seq2seq_fast: the CUDA engine is left out: {cuda_reason}", file=sys.stderr)
         info = package / "_build_info.py"
-        info.write_text(BUILD_INFO.format(torch_version=torch_version, capabilities=tuple(capabilities), reason=reason))
+        info.write_text(
+            BUILD_INFO.format(
+                torch_version=torch_version, capabilities=tuple(capabilities), reason=reason, cuda_reason=cuda_reason
+            )
+        )
         self._built.append(str(info))
 
     def get_outputs(self) -> list[str]:

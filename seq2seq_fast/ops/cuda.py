@@ -23,16 +23,23 @@ def load() -> BackendStatus:
     library = declare("cuda")
     try:
         module = importlib.import_module("seq2seq_fast._cuda")
+    except ModuleNotFoundError:
+        return BackendStatus(False, False, ("cuda",), DTYPES, f"not built: {_why_not_built()}")
     except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        reason = "not built: setup.py found no nvcc, or has not run here" if missing else f"cannot be loaded: {error}"
-        return BackendStatus(not missing, False, ("cuda",), DTYPES, reason)
+        return BackendStatus(True, False, ("cuda",), DTYPES, f"cannot be loaded: {error}")
     from seq2seq_fast.cuda_kernels import implement
     from seq2seq_fast.cuda_kernels.engine import Engine
 
     implement(library, Engine(module), "CUDA")
     reason = _why_unusable()
     return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or "float64 is served by the reference")
+
+
+def _why_not_built() -> str:
+    try:
+        return importlib.import_module("seq2seq_fast._build_info").CUDA_REASON or "setup.py has not run here"
+    except (ImportError, AttributeError):
+        return "setup.py has not run here"
 
 
 def _why_unusable() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import sysconfig
 
 import pybind11
@@ -32,8 +33,9 @@ def build_module(*flags: str):
 
 @functools.cache
 def module():
-    """The launchers as a Python module."""
-    spec = importlib.util.spec_from_file_location("_cuda", build_module())
+    """The launchers as a Python module; CUDAFIBER_MODULE names one that is already built."""
+    path = os.environ.get("CUDAFIBER_MODULE") or build_module()
+    spec = importlib.util.spec_from_file_location("_cuda", path)
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)

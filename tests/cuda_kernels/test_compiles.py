@@ -1,0 +1,73 @@
+"""Every kernel compiles for every architecture without a warning and keeps its numbers in registers."""
+
+import re
+import subprocess
+
+import pytest
+
+from build_support import cuda
+from build_support.toolchain import ROOT, Unavailable
+
+KERNELS = sorted(cuda.SOURCES.glob("*.cu"))
+MOST_REGISTERS = 168  # three blocks of 128 threads, or one and a half of 256, a multiprocessor
+
+
+def nvcc():
+    try:
+        return cuda.find_nvcc()
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def compiled(source, tmp_path, architectures):
+    """Per kernel and architecture: registers, bytes of stack, bytes of spills."""
+    done = subprocess.run(
+        [
+            nvcc(), "-std=c++17", "-O3", "-fatbin", *cuda.gencode(architectures), "-Xptxas=-v", "-Werror=all-warnings",
+            f"-I{ROOT / 'csrc'}", str(source), "-o", str(tmp_path / "out"),
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = re.findall(
+        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers", done.stderr
+    )
+    assert found, done.stderr
+    return [tuple(map(int, numbers)) for numbers in found]
+
+
+def check(source, tmp_path, architectures):
+    for _, stores, loads, registers in compiled(source, tmp_path, architectures):
+        assert stores == loads == 0, f"{source.name} spills {stores} bytes"
+        assert registers <= MOST_REGISTERS, f"{source.name} needs {registers} registers"
+
+
+def test_a_kernel_compiles_on_its_own(tmp_path):
+    check(cuda.SOURCES / "lstm_cell.cu", tmp_path, ["80"])
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("source", KERNELS, ids=lambda path: path.stem)
+def test_every_kernel_compiles_without_warnings_or_spills_for_every_architecture(source, tmp_path):
+    check(source, tmp_path, [name.removesuffix("+PTX") for name in cuda.architectures(nvcc())])
+
+
+def test_the_list_of_architectures_is_torchs(monkeypatch):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;9.0a 12.0+PTX")
+    assert cuda.architectures("nvcc") == ["80", "90a", "120+PTX"]
+    assert cuda.gencode(["80", "120+PTX"]) == [
+        "-gencode=arch=compute_80,code=[sm_80]",
+        "-gencode=arch=compute_120,code=[sm_120,compute_120]",
+    ]
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Hopper")
+    with pytest.raises(SystemExit, match="Hopper is no compute capability"):
+        cuda.architectures("nvcc")
+
+
+def test_without_nvcc_the_engine_is_left_out_with_a_reason(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    with pytest.raises(Unavailable, match="no nvcc was found"):
+        cuda.find_nvcc()
+    monkeypatch.setenv("SEQ2SEQ_FAST_BUILD_CUDA", "0")
+    with pytest.raises(Unavailable, match="asked for no CUDA engine"):
+        cuda.find_nvcc()
