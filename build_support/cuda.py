@@ -41,7 +41,9 @@ def architectures(nvcc: str) -> list[str]:
         names = re.split(r"[;, ]+", asked.strip())
         wrong = [name for name in names if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", name)]
         if wrong:
-            raise SystemExit(f"TORCH_CUDA_ARCH_LIST={asked}: {wrong[0]} is no compute capability such as 9.0 or 9.0+PTX")
+            raise SystemExit(
+                f"TORCH_CUDA_ARCH_LIST={asked}: {wrong[0]} is no compute capability such as 9.0 or 9.0+PTX"
+            )
         return [name.replace(".", "") for name in names]
     listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
     known = [architecture for architecture in ARCHITECTURES if f"sm_{architecture}" in listed.split()]
@@ -85,7 +87,12 @@ def build(to: Path, directory: Path) -> Path:
     stamp = directory / "command"
     sources = [*SOURCES.iterdir(), *(ROOT / "csrc" / "common").iterdir()]
     newest = max(source.stat().st_mtime for source in sources)
-    if target.exists() and stamp.exists() and stamp.read_text() == " ".join(command) and target.stat().st_mtime > newest:
+    if (
+        target.exists()
+        and stamp.exists()
+        and stamp.read_text() == " ".join(command)
+        and target.stat().st_mtime > newest
+    ):
         return target
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:

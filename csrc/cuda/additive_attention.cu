@@ -1,5 +1,5 @@
-// Score, softmax and context in one pass over keys and values. A block takes some queries of a source and a chunk of its
-// positions; where a source has several chunks, a second kernel combines them.
+// Score, softmax and context in one pass over keys and values. A block takes some queries of a source and a chunk of
+// its positions; where a source has several chunks, a second kernel combines them.
 #include "cuda/attention_source.h"
 #include "cuda/launchers.h"
 
@@ -86,7 +86,8 @@ __global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<
   float* scores = v + stride;
   float* softmax = scores + Q * chunk_stride;
   float* meeting = softmax + 2 * Q;
-  const bool exponential = load_queries<Q>(a.source, a.query, a.query_distance, b, first_query, a.queries, a.v, queries, v);
+  const bool exponential =
+      load_queries<Q>(a.source, a.query, a.query_distance, b, first_query, a.queries, a.v, queries, v);
 
   score_rows<false, W, Q, rows_at_once>(
       a.source, b, first, first + count, exponential, queries, v, [&](int q, int64_t position, float sum) {
@@ -122,13 +123,12 @@ __global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<
     }
     if (a.weights != nullptr)
       for (int64_t i = first + threadIdx.x; i < end; i += blockDim.x)
-        a.weights[row * positions + i] =
-            a.source.attended(b, i) ? scores[q * chunk_stride + i - first] * scale : 0.0f;
+        a.weights[row * positions + i] = a.source.attended(b, i) ? scores[q * chunk_stride + i - first] * scale : 0.0f;
   }
 
   float* contexts = alone ? nullptr : a.partial + (2 * int64_t(gridDim.z) + split * a.size) * rows;
-  sum_values<T, W, Q>(a.values + (b * positions + first) * a.size, a.size, count, scores, chunk_stride, columns, meeting,
-                      [&](int q, int64_t column, float(&sums)[W]) {
+  sum_values<T, W, Q>(a.values + (b * positions + first) * a.size, a.size, count, scores, chunk_stride, columns,
+                      meeting, [&](int q, int64_t column, float (&sums)[W]) {
                         if (first_query + q >= a.queries) return;
                         const int64_t row = b * a.queries + first_query + q;
                         const float sum = softmax[2 * q + 1];
@@ -217,12 +217,12 @@ int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions) {
 cudaError_t attend_forward(int dtype, const void* query, const void* keys, const void* values,
                            const float* exponentials, const bool* in_range, const void* v, const int64_t* lengths,
                            const bool* mask, void* context, float* weights, float* logsumexp, float* partial,
-                           int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units, int64_t size,
-                           int64_t chunk, cudaStream_t stream) {
+                           int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units,
+                           int64_t size, int64_t chunk, cudaStream_t stream) {
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    const AttentionSource<T> source{static_cast<const T*>(keys), exponentials, in_range, lengths, mask, positions,
-                                    units};
+    const AttentionSource<T> source{
+        static_cast<const T*>(keys), exponentials, in_range, lengths, mask, positions, units};
     const Attend<T> a{source,
                       static_cast<const T*>(query),
                       static_cast<const T*>(values),

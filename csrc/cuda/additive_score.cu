@@ -41,7 +41,8 @@ __global__ void __launch_bounds__(attention_threads) score_kernel(const Scores<T
   const int64_t first = blockIdx.z * a.chunk, last = first + a.chunk < positions ? first + a.chunk : positions;
   float* queries = shared_memory();
   float* v = queries + Q * query_stride(a.source.units);
-  const bool exponential = load_queries<Q>(a.source, a.query, a.source.units, b, first_query, a.queries, a.v, queries, v);
+  const bool exponential =
+      load_queries<Q>(a.source, a.query, a.source.units, b, first_query, a.queries, a.v, queries, v);
   score_rows<centred, W, Q, rows_at_once>(
       a.source, b, first, last, exponential, queries, v, [&](int q, int64_t position, float sum) {
         if (first_query + q < a.queries)
@@ -84,12 +85,13 @@ cudaError_t additive_score_forward(int dtype, const void* query, const void* key
                                    int64_t queries, int64_t positions, int64_t units, cudaStream_t stream) {
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    const AttentionSource<T> source{static_cast<const T*>(keys), exponentials, in_range, nullptr, nullptr, positions,
-                                    units};
+    const AttentionSource<T> source{
+        static_cast<const T*>(keys), exponentials, in_range, nullptr, nullptr, positions, units};
     const T *q = static_cast<const T*>(query), *w = static_cast<const T*>(v);
     const int64_t chunk = attention_chunk(batch, queries, positions);
     if (for_softmax)
-      return score<false, 4>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk}, stream);
+      return score<false, 4>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk},
+                             stream);
     const Scores<T, T> a{source, q, w, static_cast<T*>(scores), batch, queries, chunk};
     return queries == 1 ? score<true, 1>(a, stream) : score<true, 4>(a, stream);
   });

@@ -12,9 +12,9 @@ struct ScoreBackward {
   const T *own, *other, *v;  // [B, N, A], [B, M, A], [A]
   const float* grad;         // of the scores
   int64_t batch_stride, own_stride, other_stride;
-  T* grad_own;        // [B, N, A], or null
-  float* partial;     // [S, B, N, A] in place of grad_own where the other rows are split
-  float* partial_v;   // [S B groups, A], or null
+  T* grad_own;       // [B, N, A], or null
+  float* partial;    // [S, B, N, A] in place of grad_own where the other rows are split
+  float* partial_v;  // [S B groups, A], or null
   int64_t others, chunk;
 };
 
@@ -140,9 +140,18 @@ cudaError_t additive_score_backward(int dtype, const void* own, const void* othe
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const int64_t chunk = others == 0 ? 1 : ceil_div(others, splits);
-    const ScoreBackward<T> a{static_cast<const T*>(own), static_cast<const T*>(other), static_cast<const T*>(v), grad,
-                             batch_stride, own_stride, other_stride, static_cast<T*>(grad_own), partial, partial_v,
-                             others, chunk};
+    const ScoreBackward<T> a{static_cast<const T*>(own),
+                             static_cast<const T*>(other),
+                             static_cast<const T*>(v),
+                             grad,
+                             batch_stride,
+                             own_stride,
+                             other_stride,
+                             static_cast<T*>(grad_own),
+                             partial,
+                             partial_v,
+                             others,
+                             chunk};
     return with_width<T>(width_of(dtype, units, all_aligned) > 1, [&](auto width) {
       constexpr int W = decltype(width)::value;
       return with_rows_per_thread(rows, [&](auto rows_per_thread) {

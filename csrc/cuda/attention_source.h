@@ -32,12 +32,13 @@ struct AttentionSource {
 // Shared memory of Q queries and v, each row `stride` floats.
 __host__ __device__ constexpr int64_t query_stride(int64_t units) { return round_up(units, 4); }
 
-// Loads Q queries (`query_distance` apart; rows past the last are the last again) and v into shared memory. Where the exponential form serves
-// the source and all of these queries, as e^(2q), and the result is true; 16-bit keys are half the bytes of their
-// exponentials, so they always take the direct form. Ends with a barrier.
+// Loads Q queries (`query_distance` apart; rows past the last are the last again) and v into shared memory. Where the
+// exponential form serves the source and all of these queries, as e^(2q), and the result is true; 16-bit keys are half
+// the bytes of their exponentials, so they always take the direct form. Ends with a barrier.
 template <int Q, class T>
 __device__ __forceinline__ bool load_queries(const AttentionSource<T>& source, const T* query, int64_t query_distance,
-                                             int64_t b, int64_t first, int64_t queries, const T* v, float* to, float* v_to) {
+                                             int64_t b, int64_t first, int64_t queries, const T* v, float* to,
+                                             float* v_to) {
   const int64_t units = source.units, stride = query_stride(units);
   bool exponential = sizeof(T) == 4 && source.in_range[b];
   for (int64_t unit = threadIdx.x; unit < units; unit += blockDim.x) {

@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(elementwise_threads)
 
 template <int W, class S>
 __global__ void __launch_bounds__(elementwise_threads)
-    gru_reset_backward_kernel(const Gates<S> grad, const Gates<S> hidden, const Gates<float> activations,
-                              S* grad_gates, S* grad_hidden, int64_t rows, int64_t size) {
+    gru_reset_backward_kernel(const Gates<S> grad, const Gates<S> hidden, const Gates<float> activations, S* grad_gates,
+                              S* grad_hidden, int64_t rows, int64_t size) {
   int64_t row, unit;
   if (!place<W>(rows, size, &row, &unit)) return;
   const auto grad_reset = grad.template load<W>(row, 0, size, unit),
@@ -156,8 +156,8 @@ __global__ void __launch_bounds__(elementwise_threads)
 
 cudaError_t gru_gates_forward(int dtype, int state_dtype, const void* gates_input, int64_t input_stride,
                               const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                              int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride, int64_t rows, int64_t size,
-                              cudaStream_t stream) {
+                              int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride,
+                              int64_t rows, int64_t size, cudaStream_t stream) {
   return with_dtypes(dtype, state_dtype, [&](auto t, auto s) {
     using T = decltype(t);
     using S = decltype(s);
@@ -176,9 +176,9 @@ cudaError_t gru_gates_forward(int dtype, int state_dtype, const void* gates_inpu
 
 cudaError_t gru_gates_backward(int dtype, int state_dtype, const void* grad_hidden, int64_t grad_stride,
                                const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                               int64_t hidden_stride, const float* activations, int64_t activations_stride, void* grad_gates_input,
-                               void* grad_gates_hidden, void* grad_previous, int64_t rows, int64_t size,
-                               cudaStream_t stream) {
+                               int64_t hidden_stride, const float* activations, int64_t activations_stride,
+                               void* grad_gates_input, void* grad_gates_hidden, void* grad_previous, int64_t rows,
+                               int64_t size, cudaStream_t stream) {
   return with_dtypes(dtype, state_dtype, [&](auto t, auto s) {
     using T = decltype(t);
     using S = decltype(s);
@@ -199,8 +199,8 @@ cudaError_t gru_gates_backward(int dtype, int state_dtype, const void* grad_hidd
 
 cudaError_t gru_reset_forward(int dtype, int state_dtype, const void* gates_input, int64_t input_stride,
                               const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                              int64_t hidden_stride, void* reset_and_z, float* activations, int64_t activations_stride, int64_t rows, int64_t size,
-                              cudaStream_t stream) {
+                              int64_t hidden_stride, void* reset_and_z, float* activations, int64_t activations_stride,
+                              int64_t rows, int64_t size, cudaStream_t stream) {
   return with_dtypes(dtype, state_dtype, [&](auto t, auto s) {
     using T = decltype(t);
     using S = decltype(s);
@@ -218,8 +218,8 @@ cudaError_t gru_reset_forward(int dtype, int state_dtype, const void* gates_inpu
 }
 
 cudaError_t gru_reset_backward(int state_dtype, const void* grad, int64_t grad_stride, const void* hidden,
-                               int64_t hidden_stride, const float* activations, int64_t activations_stride, void* grad_gates, void* grad_hidden,
-                               int64_t rows, int64_t size, cudaStream_t stream) {
+                               int64_t hidden_stride, const float* activations, int64_t activations_stride,
+                               void* grad_gates, void* grad_hidden, int64_t rows, int64_t size, cudaStream_t stream) {
   return with_dtype(state_dtype, [&](auto s) {
     using S = decltype(s);
     const auto g = gates<S>(grad, grad_stride), h = gates<S>(hidden, hidden_stride);
@@ -237,8 +237,8 @@ cudaError_t gru_reset_backward(int state_dtype, const void* grad, int64_t grad_s
 
 cudaError_t gru_update_forward(int dtype, int state_dtype, const void* candidate_input, int64_t input_stride,
                                const void* candidate_hidden, int64_t candidate_stride, const void* z, int64_t z_stride,
-                               const void* hidden, int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride,
-                               int64_t rows, int64_t size, cudaStream_t stream) {
+                               const void* hidden, int64_t hidden_stride, void* new_hidden, float* activations,
+                               int64_t activations_stride, int64_t rows, int64_t size, cudaStream_t stream) {
   return with_dtypes(dtype, state_dtype, [&](auto t, auto s) {
     using T = decltype(t);
     using S = decltype(s);
@@ -256,9 +256,9 @@ cudaError_t gru_update_forward(int dtype, int state_dtype, const void* candidate
 }
 
 cudaError_t gru_update_backward(int state_dtype, const void* grad_hidden, int64_t grad_stride, const void* z,
-                                int64_t z_stride, const void* hidden, int64_t hidden_stride, const float* activations, int64_t activations_stride,
-                                void* grad_candidate, void* grad_z, void* grad_previous, int64_t rows, int64_t size,
-                                cudaStream_t stream) {
+                                int64_t z_stride, const void* hidden, int64_t hidden_stride, const float* activations,
+                                int64_t activations_stride, void* grad_candidate, void* grad_z, void* grad_previous,
+                                int64_t rows, int64_t size, cudaStream_t stream) {
   return with_dtype(state_dtype, [&](auto s) {
     using S = decltype(s);
     const auto g = gates<S>(grad_hidden, grad_stride), u = gates<S>(z, z_stride), h = gates<S>(hidden, hidden_stride);

@@ -7,15 +7,15 @@
 
 namespace seq2seq_fast {
 
-// Queries are query_distance elements apart. Positions of a source that one block takes; attend_forward needs (2 + D) B Tq floats of `partial` for each chunk,
-// none where one chunk holds all positions.
+// Queries are query_distance elements apart. Positions of a source that one block takes; attend_forward needs (2 + D) B
+// Tq floats of `partial` for each chunk, none where one chunk holds all positions.
 int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions);
 
 cudaError_t attend_forward(int dtype, const void* query, const void* keys, const void* values,
                            const float* exponentials, const bool* in_range, const void* v, const int64_t* lengths,
                            const bool* mask, void* context, float* weights, float* logsumexp, float* partial,
-                           int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units, int64_t size,
-                           int64_t chunk, cudaStream_t stream);
+                           int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units,
+                           int64_t size, int64_t chunk, cudaStream_t stream);
 
 // grad_weights [B, Tq, Tx] = grad_context values^T + through_weights.
 cudaError_t attend_backward_weights(int dtype, const void* grad_context, const void* values,
@@ -57,31 +57,32 @@ cudaError_t additive_score_backward(int dtype, const void* own, const void* othe
                                     int64_t units, int64_t splits, bool all_aligned, cudaStream_t stream);
 
 // Cells after their matrix products: gates [rows, G H] and states [rows, H] with a distance between rows; results are
-// contiguous, but for the rows of activations. state_dtype is dtype, or float32 in a recurrence that carries it; activations are [rows, G H] floats.
+// contiguous, but for the rows of activations. state_dtype is dtype, or float32 in a recurrence that carries it;
+// activations are [rows, G H] floats.
 cudaError_t gru_gates_forward(int dtype, int state_dtype, const void* gates_input, int64_t input_stride,
                               const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                              int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride, int64_t rows, int64_t size,
-                              cudaStream_t stream);
+                              int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride,
+                              int64_t rows, int64_t size, cudaStream_t stream);
 cudaError_t gru_gates_backward(int dtype, int state_dtype, const void* grad_hidden, int64_t grad_stride,
                                const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                               int64_t hidden_stride, const float* activations, int64_t activations_stride, void* grad_gates_input,
-                               void* grad_gates_hidden, void* grad_previous, int64_t rows, int64_t size,
-                               cudaStream_t stream);
+                               int64_t hidden_stride, const float* activations, int64_t activations_stride,
+                               void* grad_gates_input, void* grad_gates_hidden, void* grad_previous, int64_t rows,
+                               int64_t size, cudaStream_t stream);
 cudaError_t gru_reset_forward(int dtype, int state_dtype, const void* gates_input, int64_t input_stride,
                               const void* gates_hidden, int64_t hidden_gates_stride, const void* hidden,
-                              int64_t hidden_stride, void* reset_and_z, float* activations, int64_t activations_stride, int64_t rows, int64_t size,
-                              cudaStream_t stream);
+                              int64_t hidden_stride, void* reset_and_z, float* activations, int64_t activations_stride,
+                              int64_t rows, int64_t size, cudaStream_t stream);
 cudaError_t gru_reset_backward(int state_dtype, const void* grad, int64_t grad_stride, const void* hidden,
-                               int64_t hidden_stride, const float* activations, int64_t activations_stride, void* grad_gates, void* grad_hidden,
-                               int64_t rows, int64_t size, cudaStream_t stream);
+                               int64_t hidden_stride, const float* activations, int64_t activations_stride,
+                               void* grad_gates, void* grad_hidden, int64_t rows, int64_t size, cudaStream_t stream);
 cudaError_t gru_update_forward(int dtype, int state_dtype, const void* candidate_input, int64_t input_stride,
                                const void* candidate_hidden, int64_t candidate_stride, const void* z, int64_t z_stride,
-                               const void* hidden, int64_t hidden_stride, void* new_hidden, float* activations, int64_t activations_stride,
-                               int64_t rows, int64_t size, cudaStream_t stream);
+                               const void* hidden, int64_t hidden_stride, void* new_hidden, float* activations,
+                               int64_t activations_stride, int64_t rows, int64_t size, cudaStream_t stream);
 cudaError_t gru_update_backward(int state_dtype, const void* grad_hidden, int64_t grad_stride, const void* z,
-                                int64_t z_stride, const void* hidden, int64_t hidden_stride, const float* activations, int64_t activations_stride,
-                                void* grad_candidate, void* grad_z, void* grad_previous, int64_t rows, int64_t size,
-                                cudaStream_t stream);
+                                int64_t z_stride, const void* hidden, int64_t hidden_stride, const float* activations,
+                                int64_t activations_stride, void* grad_candidate, void* grad_z, void* grad_previous,
+                                int64_t rows, int64_t size, cudaStream_t stream);
 cudaError_t lstm_gates_forward(int dtype, int state_dtype, const void* gates_input, int64_t input_stride,
                                const void* gates_hidden, int64_t hidden_gates_stride, const void* cell,
                                int64_t cell_stride, void* new_hidden, void* new_cell, float* activations, int64_t rows,
@@ -89,7 +90,6 @@ cudaError_t lstm_gates_forward(int dtype, int state_dtype, const void* gates_inp
 cudaError_t lstm_gates_backward(int state_dtype, const void* grad_hidden, int64_t grad_hidden_stride,
                                 const void* grad_cell, int64_t grad_cell_stride, const void* cell, int64_t cell_stride,
                                 const void* new_cell, int64_t new_cell_stride, const float* activations,
-                                void* grad_gates, void* grad_previous, int64_t rows, int64_t size,
-                                cudaStream_t stream);
+                                void* grad_gates, void* grad_previous, int64_t rows, int64_t size, cudaStream_t stream);
 
 }  // namespace seq2seq_fast

@@ -40,8 +40,8 @@ __global__ void __launch_bounds__(elementwise_threads)
 template <int W, class S>
 __global__ void __launch_bounds__(elementwise_threads)
     lstm_gates_backward_kernel(const Gates<S> grad_hidden, const Gates<S> grad_cell, const Gates<S> cell,
-                               const Gates<S> new_cell, const Gates<float> activations, S* grad_gates,
-                               S* grad_previous, int64_t rows, int64_t size) {
+                               const Gates<S> new_cell, const Gates<float> activations, S* grad_gates, S* grad_previous,
+                               int64_t rows, int64_t size) {
   int64_t row, unit;
   if (!place<W>(rows, size, &row, &unit)) return;
   const auto i = activations.template load<W>(row, 0, size, unit), f = activations.template load<W>(row, 1, size, unit),

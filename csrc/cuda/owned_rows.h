@@ -9,7 +9,8 @@ namespace seq2seq_fast {
 
 constexpr int owner_threads = 128;
 
-// Where a thread works: threads (x: columns of W, y: groups of R rows), blocks (x: batch, y: tiles of columns and rows).
+// Where a thread works: threads (x: columns of W, y: groups of R rows), blocks (x: batch, y: tiles of columns and
+// rows).
 struct OwnerGrid {
   int64_t batch, rows, width;
   int column_threads, column_tiles, row_tiles;

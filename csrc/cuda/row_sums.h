@@ -66,7 +66,8 @@ __device__ __forceinline__ void row_sums(const R* rows, int64_t units, int64_t f
             sums[q][p] += Term::single(query[0], keys[p][0], v[unit]);
           } else {
 #pragma unroll
-            for (int i = 0; i < W; i += 2) sums[q][p] += Term::pair(query + i, keys[p][i], keys[p][i + 1], v + unit + i);
+            for (int i = 0; i < W; i += 2)
+              sums[q][p] += Term::pair(query + i, keys[p][i], keys[p][i + 1], v + unit + i);
           }
         }
       }

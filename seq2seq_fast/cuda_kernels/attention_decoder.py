@@ -72,9 +72,7 @@ def attention_decoder_forward(
             torch.mm(hidden.to(inputs.dtype), stacked.weight.t(), out=product)
         else:
             torch.addmm(stacked.bias, hidden.to(inputs.dtype), stacked.weight.t(), out=product)
-        attend_into(
-            engine, product[:, :units].unsqueeze(1), source, contexts[i], weights[i], denominators, partial
-        )
+        attend_into(engine, product[:, :units].unsqueeze(1), source, contexts[i], weights[i], denominators, partial)
         gates_input = torch.addmm(gates_from_inputs[i], contexts[i], context_weight)
         memory_cell = _cell_step(
             engine, gates_input, product[:, units:], hidden.to(state.dtype), memory_cell, states[i],

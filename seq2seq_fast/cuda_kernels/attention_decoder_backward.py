@@ -73,7 +73,11 @@ def attention_decoder_backward(
         if state_mask is not None:
             carried = carried * state_mask
 
-    gates, product, rows = grad_gates.to(dtype).flatten(0, 1), grad_product.flatten(0, 1), previous.to(dtype).flatten(0, 1)
+    gates, product, rows = (
+        grad_gates.to(dtype).flatten(0, 1),
+        grad_product.flatten(0, 1),
+        previous.to(dtype).flatten(0, 1),
+    )
     need = dict(zip(NAMES, needs, strict=True))
     found: dict[str, Tensor] = {}
     found["state"] = carried

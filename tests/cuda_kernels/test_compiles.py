@@ -30,7 +30,8 @@ def compiled(source, tmp_path, architectures):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = re.findall(
-        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers", done.stderr
+        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers",
+        done.stderr,
     )
     assert found, done.stderr
     return [tuple(map(int, numbers)) for numbers in found]

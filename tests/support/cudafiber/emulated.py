@@ -8,7 +8,6 @@ import os
 import sysconfig
 
 import pybind11
-import torch
 
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
