@@ -41,9 +41,7 @@ def architectures(nvcc: str) -> list[str]:
         names = re.split(r"[;, ]+", asked.strip())
         wrong = [name for name in names if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", name)]
         if wrong:
-            raise SystemExit(
-                f"TORCH_CUDA_ARCH_LIST={asked}: {wrong[0]} is no compute capability such as 9.0 or 9.0+PTX"
-            )
+            raise SystemExit(f"TORCH_CUDA_ARCH_LIST={asked}: {wrong[0]} is no compute capability such as 9.0+PTX")
         return [name.replace(".", "") for name in names]
     listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
     known = [architecture for architecture in ARCHITECTURES if f"sm_{architecture}" in listed.split()]

@@ -105,7 +105,8 @@ def attend_backward(
         grads = list(score_gradients(engine, grad_scores, asked, keys, v, (need_query, need_keys, need_v)))
         grads.insert(2, values_gradient(engine, grad, softmax, values) if need_values else None)
         total = _add(total, grads)
-    return tuple(query.new_empty(0) if g is None else g.to(t.dtype) for g, t in zip(total, (query, keys, values, v)))  # type: ignore[return-value]
+    pairs = zip(total, (query, keys, values, v), strict=True)
+    return tuple(query.new_empty(0) if g is None else g.to(t.dtype) for g, t in pairs)  # type: ignore[return-value]
 
 
 def _add(total, grads):
@@ -113,7 +114,7 @@ def _add(total, grads):
     if all(t is None for t in total):
         return grads
     query = None if grads[0] is None else torch.cat([total[0], grads[0]], dim=1)
-    return [query, *(None if g is None else t.float() + g.float() for t, g in zip(total[1:], grads[1:]))]
+    return [query, *(None if g is None else t.float() + g.float() for t, g in zip(total[1:], grads[1:], strict=True))]
 
 
 def score_gradient(

@@ -1,5 +1,7 @@
-"""The decoder's recurrence, a few launches a position: one product of the state with the stacked query and recurrent
-weights, attention, the context's product, the gates. Everything the next position does not need is done before or after.
+"""The decoder's recurrence, a few launches a position.
+
+One product of the state with the stacked query and recurrent weights, attention, the context's product, the gates.
+Everything the next position does not need is done before or after.
 """
 
 from __future__ import annotations

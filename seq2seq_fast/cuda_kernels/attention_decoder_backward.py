@@ -1,5 +1,6 @@
-"""The reversed recurrence: the loop carries the gradient of the state; the gradients of all weights, of the keys, of the
-values and of v are made for all positions at once behind it.
+"""The reversed recurrence: the loop carries the gradient of the state.
+
+The gradients of all weights, of the keys, of the values and of v are made for all positions at once behind it.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ def attention_decoder_backward(
         torch.mm(grad_gates[i].to(dtype), context_weight, out=grad_context[i])
         if grad_contexts is not None:
             grad_context[i] += grad_contexts[i]
+        through_weights = None if grad_weights is None else grad_weights[i].float().contiguous()
         score_gradient(
-            engine, grad_context[i].unsqueeze(1), None if grad_weights is None else grad_weights[i].float().contiguous(),
-            values, weights[i], None, lengths, mask, out=grad_scores[i].unsqueeze(1),
+            engine, grad_context[i].unsqueeze(1), through_weights, values, weights[i], None, lengths, mask,
+            out=grad_scores[i].unsqueeze(1),
         )  # fmt: skip
         grad_query, _, _ = score_gradients(
             engine, grad_scores[i].unsqueeze(1), queries[i].unsqueeze(1), keys, v, (True, False, False)

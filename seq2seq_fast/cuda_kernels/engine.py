@@ -21,7 +21,7 @@ class Engine:
         self.module = module
 
     def launch(self, name: str, like: Tensor, *arguments: Tensor | int | bool | None) -> None:
-        """Call a launcher of ``csrc/cuda/launchers.h``: tensors become addresses, None a null pointer; a stream is added.
+        """Call a launcher of ``csrc/cuda/launchers.h``: tensors become addresses, None null; a stream is added.
 
         Raises:
             RuntimeError: CUDA refused, with the launcher's name.

@@ -1,4 +1,4 @@
-"""Runs the kernels at odd shapes against float64 truth, in a process of its own: ``python -m tests.cuda_kernels.exercise``.
+"""Runs the kernels at odd shapes against float64 truth: ``python -m tests.cuda_kernels.exercise``.
 
 With CUDAFIBER_MODULE set to a module built with a sanitizer, and its runtime preloaded, the sanitizer watches.
 """
