@@ -46,7 +46,7 @@ def build(
     toolchain: Toolchain, capabilities: list[str], to: Path, directory: Path, sanitize: bool = False
 ) -> list[Path]:
     """Build the shared objects of the instruction sets into ``to``, with intermediate files in ``directory``."""
-    ninja = NinjaFile(directory, toolchain)
+    ninja = NinjaFile(directory, toolchain.compiler, toolchain.ninja)
     common = [
         "-std=c++20", "-fPIC", "-fopenmp", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
         "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG",

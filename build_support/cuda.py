@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
 
-from build_support.toolchain import ROOT, Unavailable
+from build_support.toolchain import ROOT, NinjaFile, Unavailable, find_ninja
 
 SOURCES = ROOT / "csrc" / "cuda"
 ARCHITECTURES = ("80", "86", "89", "90", "100", "120")
@@ -24,9 +25,10 @@ def find_nvcc() -> str:
     if os.environ.get("SEQ2SEQ_FAST_BUILD_CUDA") in ("0", ""):
         raise Unavailable("SEQ2SEQ_FAST_BUILD_CUDA=0 asked for no CUDA engine")
     home = os.environ.get("CUDA_HOME")
-    nvcc = shutil.which("nvcc", path=os.path.join(home, "bin")) if home else shutil.which("nvcc")
+    folder = os.path.join(home, "bin") if home else None
+    nvcc = shutil.which("nvcc", path=folder)
     if nvcc is None:
-        raise Unavailable("no nvcc was found")
+        raise Unavailable(f"no nvcc was found in {folder or 'PATH'}")
     return nvcc
 
 
@@ -34,7 +36,7 @@ def architectures(nvcc: str) -> list[str]:
     """The compute capabilities to build for, such as "80" and "90", a final "+PTX" kept.
 
     TORCH_CUDA_ARCH_LIST is obeyed as torch reads it ("8.0;9.0+PTX"); by default all of ARCHITECTURES that this nvcc
-    knows, and the newest of them as PTX for devices that come later.
+    knows, and PTX for devices that come later.
     """
     asked = os.environ.get("TORCH_CUDA_ARCH_LIST")
     if asked:
@@ -50,14 +52,18 @@ def architectures(nvcc: str) -> list[str]:
     return [*known[:-1], known[-1] + "+PTX"]
 
 
-def gencode(names: list[str]) -> list[str]:
-    """nvcc's flags for these architectures."""
-    flags = []
-    for name in names:
-        number = name.removesuffix("+PTX")
-        codes = f"sm_{number},compute_{number}" if name.endswith("+PTX") else f"sm_{number}"
-        flags.append(f"-gencode=arch=compute_{number},code=[{codes}]")
-    return flags
+def gencode(names: list[str]) -> str:
+    """nvcc's flag for these architectures.
+
+    The kernels use nothing newer than the oldest of them, so its PTX is made once, assembled for each, and taken along
+    for devices that come later.
+    """
+    numbers = [name.removesuffix("+PTX") for name in names]
+    oldest = min(int(number.rstrip("af")) for number in numbers)
+    codes = [f"sm_{number}" for number in numbers]
+    if any(name.endswith("+PTX") for name in names):
+        codes.append(f"compute_{oldest}")
+    return f"-gencode=arch=compute_{oldest},code=[{','.join(codes)}]"
 
 
 def module_name() -> str:
@@ -65,36 +71,21 @@ def module_name() -> str:
 
 
 def build(to: Path, directory: Path) -> Path:
-    """Build the module into ``to``, with intermediate files in ``directory``, where it is older than its sources.
-
-    Raises Unavailable where there is no nvcc, SystemExit with nvcc's messages where a source does not compile.
-    """
+    """Build the module into ``to``, with intermediate files in ``directory``. Raises Unavailable with the reason."""
     nvcc = find_nvcc()
     try:
         import pybind11
     except ImportError as error:
         raise Unavailable(f"pybind11 cannot be imported ({error})") from None
-    jobs = os.environ.get("MAX_JOBS") or str(min(os.cpu_count() or 1, 8))
-    target = to / module_name()
-    command = [
-        nvcc, "-shared", "-std=c++17", "-O3", "--threads", jobs, *gencode(architectures(nvcc)), "--cudart=static",
-        "-Xcompiler=-fPIC,-fvisibility=hidden", "-Xlinker=-O1", f"-I{ROOT / 'csrc'}",
-        f"-isystem={pybind11.get_include()}", f"-isystem={sysconfig.get_paths()['include']}",
-        *map(str, sorted(SOURCES.glob("*.cu"))), str(SOURCES / "bindings.cpp"), "-o", str(target),
-    ]  # fmt: skip
-    stamp = directory / "command"
-    sources = [*SOURCES.iterdir(), *(ROOT / "csrc" / "common").iterdir()]
-    newest = max(source.stat().st_mtime for source in sources)
-    if (
-        target.exists()
-        and stamp.exists()
-        and stamp.read_text() == " ".join(command)
-        and target.stat().st_mtime > newest
-    ):
-        return target
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise SystemExit(f"{done.stdout}\nseq2seq_fast: nvcc failed")
-    directory.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(" ".join(command))
-    return target
+    ninja = NinjaFile(directory, nvcc, find_ninja())
+    flags = ["-std=c++17", "-O3", shlex.quote(gencode(architectures(nvcc))), "-Xcompiler=-fPIC,-fvisibility=hidden"]
+    headers = [
+        f"-I{ROOT / 'csrc'}",
+        f"-isystem={pybind11.get_include()}",
+        f"-isystem={sysconfig.get_paths()['include']}",
+    ]
+    sources = [*sorted(SOURCES.glob("*.cu")), SOURCES / "bindings.cpp"]
+    objects = [ninja.compile(source, f"{source.stem}.o", [*flags, *headers]) for source in sources]
+    module = ninja.link(objects, to / module_name(), ["--cudart=static", "-Xlinker=-O1"])
+    ninja.run()
+    return module

@@ -40,11 +40,12 @@ class Toolchain:
         if compiler is None:
             raise Unavailable(f"CXX={named} is not there" if named else "no C++ compiler was found")
         return cls(
-            compiler, _find_ninja(), Path(torch.__file__).parent, torch.__version__, torch.compiled_with_cxx11_abi()
+            compiler, find_ninja(), Path(torch.__file__).parent, torch.__version__, torch.compiled_with_cxx11_abi()
         )
 
 
-def _find_ninja() -> str:
+def find_ninja() -> str:
+    """The ninja of this Python, else that of PATH. Raises Unavailable."""
     beside_python = Path(sys.executable).with_name("ninja")
     if beside_python.exists():
         return str(beside_python)
@@ -61,10 +62,11 @@ def _find_ninja() -> str:
 
 @dataclass
 class NinjaFile:
-    """Compile and link steps, collected and then run by ninja in ``directory``."""
+    """Compile and link steps of one compiler (g++, clang++ or nvcc), run by ninja in ``directory``."""
 
     directory: Path
-    toolchain: Toolchain
+    compiler: str
+    ninja: str
     _steps: list[str] = field(default_factory=list)
     _made: set[Path] = field(default_factory=set)
 
@@ -89,7 +91,7 @@ class NinjaFile:
     def run(self) -> None:
         """Bring every target up to date. Raises Unavailable naming the log of what the compiler said."""
         text = (
-            f"cxx = {self.toolchain.compiler}\n"
+            f"cxx = {self.compiler}\n"
             "rule compile\n  command = $cxx -MMD -MF $out.d $flags -c $in -o $out\n"
             "  depfile = $out.d\n  deps = gcc\n  description = compile $out\n"
             "rule link\n  command = $cxx -shared $in -o $out $flags\n  description = link $out\n" + "".join(self._steps)
@@ -97,7 +99,7 @@ class NinjaFile:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "build.ninja").write_text(text)
         jobs = os.environ.get("MAX_JOBS")
-        command = [self.toolchain.ninja, "-C", str(self.directory), *(["-j", jobs] if jobs else [])]
+        command = [self.ninja, "-C", str(self.directory), *(["-j", jobs] if jobs else [])]
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             log = self.directory / "build.log"

@@ -18,7 +18,7 @@ def toolchain():
 
 
 def build(toolchain, tmp_path):
-    ninja = NinjaFile(tmp_path / "build", toolchain)
+    ninja = NinjaFile(tmp_path / "build", toolchain.compiler, toolchain.ninja)
     compiled = ninja.compile(tmp_path / "a b.cpp", "a.o", ["-fPIC"])
     library = ninja.link([compiled], tmp_path / "a.so", [])
     ninja.run()
@@ -61,10 +61,14 @@ def test_instruction_sets_are_named_by_the_environment(monkeypatch):
 
 def test_without_a_compiler_the_package_builds_without_the_engine_and_says_so(tmp_path):
     command = [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", str(tmp_path)]
-    environment = {**os.environ, "CXX": "no-such-compiler"}
+    environment = {**os.environ, "CXX": "no-such-compiler", "CUDA_HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "left out" in line]
-    assert said == ["seq2seq_fast: the CPU engine is left out: CXX=no-such-compiler is not there"]
-    assert "CPU_CAPABILITIES = ()" in (tmp_path / "seq2seq_fast" / "_build_info.py").read_text()
+    assert said == [
+        "seq2seq_fast: the CPU engine is left out: CXX=no-such-compiler is not there",
+        f"seq2seq_fast: the CUDA engine is left out: no nvcc was found in {tmp_path / 'bin'}",
+    ]
+    built = (tmp_path / "seq2seq_fast" / "_build_info.py").read_text()
+    assert "CPU_CAPABILITIES = ()" in built and "CUDA_REASON = 'no nvcc was found" in built
     assert not list((tmp_path / "seq2seq_fast").glob("*.so"))

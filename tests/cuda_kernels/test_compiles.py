@@ -4,7 +4,9 @@ import re
 import subprocess
 
 import pytest
+import torch
 
+import seq2seq_fast
 from build_support import cuda
 from build_support.toolchain import ROOT, Unavailable
 
@@ -23,7 +25,7 @@ def compiled(source, tmp_path, architectures):
     """Per kernel and architecture: registers, bytes of stack, bytes of spills."""
     done = subprocess.run(
         [
-            nvcc(), "-std=c++17", "-O3", "-fatbin", *cuda.gencode(architectures), "-Xptxas=-v", "-Werror=all-warnings",
+            nvcc(), "-std=c++17", "-O3", "-fatbin", cuda.gencode(architectures), "-Xptxas=-v", "-Werror=all-warnings",
             f"-I{ROOT / 'csrc'}", str(source), "-o", str(tmp_path / "out"),
         ],
         capture_output=True, text=True, check=False,
@@ -43,10 +45,6 @@ def check(source, tmp_path, architectures):
         assert registers <= MOST_REGISTERS, f"{source.name} needs {registers} registers"
 
 
-def test_a_kernel_compiles_on_its_own(tmp_path):
-    check(cuda.SOURCES / "lstm_cell.cu", tmp_path, ["80"])
-
-
 @pytest.mark.prove
 @pytest.mark.parametrize("source", KERNELS, ids=lambda path: path.stem)
 def test_every_kernel_compiles_without_warnings_or_spills_for_every_architecture(source, tmp_path):
@@ -56,10 +54,8 @@ def test_every_kernel_compiles_without_warnings_or_spills_for_every_architecture
 def test_the_list_of_architectures_is_torchs(monkeypatch):
     monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;9.0a 12.0+PTX")
     assert cuda.architectures("nvcc") == ["80", "90a", "120+PTX"]
-    assert cuda.gencode(["80", "120+PTX"]) == [
-        "-gencode=arch=compute_80,code=[sm_80]",
-        "-gencode=arch=compute_120,code=[sm_120,compute_120]",
-    ]
+    assert cuda.gencode(["90a", "120"]) == "-gencode=arch=compute_90,code=[sm_90a,sm_120]"
+    assert cuda.gencode(["80", "120+PTX"]) == "-gencode=arch=compute_80,code=[sm_80,sm_120,compute_80]"
     monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Hopper")
     with pytest.raises(SystemExit, match="Hopper is no compute capability"):
         cuda.architectures("nvcc")
@@ -72,3 +68,14 @@ def test_without_nvcc_the_engine_is_left_out_with_a_reason(monkeypatch, tmp_path
     monkeypatch.setenv("SEQ2SEQ_FAST_BUILD_CUDA", "0")
     with pytest.raises(Unavailable, match="asked for no CUDA engine"):
         cuda.find_nvcc()
+
+
+def test_an_engine_that_cannot_run_here_says_why():
+    status = seq2seq_fast.backends()["cuda"]
+    if not status.usable:
+        assert status.reason.startswith("torch sees no CUDA device" if status.built else "not built: ")
+        with pytest.raises(ValueError, match=re.escape(status.reason)):
+            seq2seq_fast.additive_score(
+                torch.zeros(1, 2), seq2seq_fast.attention_memory(torch.zeros(1, 3, 2), torch.zeros(1, 3, 2)),
+                torch.zeros(2), backend="cuda",
+            )  # fmt: skip

@@ -52,7 +52,7 @@ def _parametrization(mark):
     return ([name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)), list(values)
 
 
-@pytest.mark.parametrize(("function", "arguments"), operator_tests())
+@pytest.mark.parametrize(("function", "arguments"), list(operator_tests()))
 def test_the_kernels_pass_what_every_engine_passes(function, arguments, request):
     if "poisoned" in inspect.signature(function).parameters:
         arguments = arguments | {"poisoned": request.getfixturevalue("poisoned")}
