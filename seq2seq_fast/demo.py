@@ -1,66 +1,80 @@
-"""The demonstration: a translator in about a minute, on a corpus that the project generates."""
+"""The demonstration: two translators in a few minutes, with attention and without, on a corpus that the project
+generates."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from seq2seq_fast.data import InputError
 from seq2seq_fast.data.grammar import AlignedPair, embedded_corpus
-from seq2seq_fast.decoding import SearchConfig, Translator
+from seq2seq_fast.decoding import SearchConfig, Translation, Translator
 from seq2seq_fast.evaluation import score
 from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
 from seq2seq_fast.training.run import train
 from seq2seq_fast.visualization import draw_alignments
 from seq2seq_fast.visualization.alignment import Alignment
 
-_SIZES = {"train": 15_000, "validation": 200, "test": 500}
-_MAX_WORDS = 14
-_SAMPLES = 5
+_SIZES = {"train": 40_000, "validation": 200, "test": 600}
+_MAX_WORDS = 20
+_SAMPLES, _PICTURES = 5, 4
+# Written first and read by the next demonstration: a folder without it is somebody else's.
+_MARK = ".seq2seq-fast-demo"
+_MODELS: dict[str, dict[str, Any]] = {
+    "with attention": {"attention": "additive"},
+    # Cho et al. (2014): the decoder sees the source through the encoder's final state alone.
+    "without attention": {"attention": None},
+}
 
 
-def run_demo(output: str | Path, minutes: float) -> float:
-    """Generate a German-English corpus, train, and print test BLEU, translations and the path of a picture.
+def run_demo(output: str | Path, minutes: float) -> dict[str, tuple[float, float]]:
+    """Generate a German-English corpus, train on it with attention and without, and print what came of it.
+
+    The last lines are test BLEU of both models, on the whole test set and on the third of its longest sentences.
 
     Args:
-        output: folder for the corpus, the model and the picture; what an earlier demonstration wrote is replaced.
-        minutes: time for the training itself.
+        output: folder for the corpus, the models and the picture; what an earlier demonstration wrote is replaced.
+        minutes: time for the training of each of the two models.
 
     Returns:
-        BLEU of the test set.
+        BLEU on the whole test set and on its longest third, of the models "with attention" and "without attention".
+
+    Raises:
+        InputError: ``output`` is a file, or a folder that holds something else than an earlier demonstration.
     """
-    output = Path(output)
-    started = time.perf_counter()
+    output, started = Path(output), time.perf_counter()
+    _claim(output)
     print(f"Generating German-English sentences into {output / 'corpus'}", flush=True)
     test = _write_corpus(output / "corpus")
-    print(f"Training for {minutes:g} minutes", flush=True)
-    train(
-        DataConfig(
-            "train.de", "train.en", "validation.de", "validation.en", folder=str(output / "corpus"), batch_tokens=400
-        ),
-        VocabularyConfig(kind="words", size=4000, joint=False),
-        {"source_size": 128, "target_size": 128, "encoder_hidden_size": 128, "decoder_hidden_size": 192},
-        OptimizationConfig(learning_rate=5e-3, warmup_steps=50, label_smoothing=0.0),
-        TrainingConfig(output=str(output / "model"), max_minutes=minutes, overwrite=True),
-    )
-    translator = Translator.load(output / "model")
-    found = translator.search([pair.source for pair in test], SearchConfig(beam_size=1), need_weights=True)
-    hypotheses = [translations[0] for translations in found]
-    bleu = score([hypothesis.text for hypothesis in hypotheses], [pair.target for pair in test]).bleu
-    print("\nSample translations of test sentences:")
-    for pair, hypothesis in list(zip(test, hypotheses, strict=True))[:_SAMPLES]:
-        print(f"  source       {pair.source}\n  translation  {hypothesis.text}\n  reference    {pair.target}\n")
-    picture = draw_alignments(
-        [
-            Alignment(_words(one.source_pieces), _words(one.target_pieces), one.weights)
-            for one in hypotheses
-            if one.weights is not None and 10 <= len(one.source_pieces) <= 16
-        ][:4],
-        output / "attention.png",
-    )
-    print(f"test BLEU with attention: {bleu:.2f}")
-    print(f"attention of four sentences: {picture}")
+    found = {}
+    for name, settings in _MODELS.items():
+        print(f"Training {name} for {minutes:g} minutes", flush=True)
+        folder = output / name.replace(" ", "_")
+        _train(output / "corpus", folder, minutes, settings)
+        translator = Translator.load(folder)
+        results = translator.search([pair.source for pair in test], SearchConfig(beam_size=1), need_weights=True)
+        found[name] = [translations[0] for translations in results]
+    _print_samples(test, found)
+    picture = _draw(found["with attention"], output / "attention.png")
+    bleu = {name: _bleu(test, translations) for name, translations in found.items()}
+    print(f"attention of {_PICTURES} sentences: {picture}")
     print(f"{time.perf_counter() - started:.0f} seconds in all")
+    for part, label in enumerate(("", " (longest third)")):
+        for name, figures in bleu.items():
+            print(f"test BLEU {name}{label}: {figures[part]:.2f}")
     return bleu
+
+
+def _claim(output: Path) -> None:
+    """Mark the folder as the demonstration's, unless it is somebody else's."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, a folder is wanted")
+    if output.is_dir() and any(output.iterdir()) and not (output / _MARK).is_file():
+        raise InputError(f"{output} is not empty and no earlier demonstration: name another folder with --output")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / _MARK).touch()
 
 
 def _write_corpus(folder: Path) -> list[AlignedPair]:
@@ -72,6 +86,45 @@ def _write_corpus(folder: Path) -> list[AlignedPair]:
             text = "".join(f"{getattr(pair, side)}\n" for pair in pairs)
             (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
     return pairs
+
+
+def _train(corpus: Path, folder: Path, minutes: float, settings: dict[str, Any]) -> None:
+    sizes = {"source_size": 128, "target_size": 128, "encoder_hidden_size": 128, "decoder_hidden_size": 192}
+    train(
+        DataConfig("train.de", "train.en", "validation.de", "validation.en", folder=str(corpus), batch_tokens=400),
+        VocabularyConfig(kind="words", size=4000, joint=False),
+        sizes | settings,
+        OptimizationConfig(learning_rate=5e-3, warmup_steps=50, label_smoothing=0.0),
+        TrainingConfig(output=str(folder), max_minutes=minutes, overwrite=True),
+    )
+
+
+def _bleu(test: Sequence[AlignedPair], translations: Sequence[Translation]) -> tuple[float, float]:
+    """Return BLEU of the whole test set and of the third with the longest sources."""
+    by_length = sorted(range(len(test)), key=lambda place: len(test[place].source_words))
+    longest = by_length[-len(by_length) // 3 :]
+    whole, third = (
+        score([translations[place].text for place in places], [test[place].target for place in places]).bleu
+        for places in (range(len(test)), longest)
+    )
+    return whole, third
+
+
+def _print_samples(test: Sequence[AlignedPair], found: dict[str, list[Translation]]) -> None:
+    print("\nSample translations of test sentences:")
+    for place, pair in enumerate(test[:_SAMPLES]):
+        rows = {"source": pair.source, "reference": pair.target}
+        rows |= {name: translations[place].text for name, translations in found.items()}
+        print("".join(f"  {name:18} {text}\n" for name, text in rows.items()))
+
+
+def _draw(translations: Sequence[Translation], path: Path) -> Path:
+    drawn = [
+        Alignment(_words(one.source_pieces), _words(one.target_pieces), one.weights)
+        for one in translations
+        if one.weights is not None and 10 <= len(one.source_pieces) <= 16
+    ]
+    return draw_alignments(drawn[:_PICTURES], path)
 
 
 def _words(pieces: list[str]) -> list[str]:

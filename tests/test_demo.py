@@ -1,14 +1,37 @@
 """The demonstration, shortened."""
 
-from seq2seq_fast import demo
+import pytest
+
+from seq2seq_fast import cli, demo
 
 
-def test_it_writes_a_corpus_a_model_and_a_picture_and_prints_bleu(tmp_path, monkeypatch, capsys):
+def test_it_writes_a_corpus_two_models_and_a_picture_and_prints_bleu_last(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "_SIZES", {"train": 300, "validation": 20, "test": 30})
-    bleu = demo.run_demo(tmp_path, 0.02)
+    for _ in range(2):  # the second replaces the first
+        bleu = demo.run_demo(tmp_path / "demo", 0.02)
     out = capsys.readouterr().out
-    assert f"test BLEU with attention: {bleu:.2f}" in out
-    assert out.count("  reference    ") == 5
-    assert f"{tmp_path / 'attention.png'}" in out and (tmp_path / "attention.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "model/model.safetensors").is_file()
-    assert len((tmp_path / "corpus/test.de").read_text(encoding="utf-8").splitlines()) == 30
+    (whole, third), (plain, plain_third) = bleu["with attention"], bleu["without attention"]
+    assert out.splitlines()[-4:] == [
+        f"test BLEU with attention: {whole:.2f}",
+        f"test BLEU without attention: {plain:.2f}",
+        f"test BLEU with attention (longest third): {third:.2f}",
+        f"test BLEU without attention (longest third): {plain_third:.2f}",
+    ]
+    assert out.count("  reference  ") == 2 * 5
+    picture = tmp_path / "demo/attention.png"
+    assert str(picture) in out and picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo/with_attention/model.safetensors").is_file()
+    assert len((tmp_path / "demo/corpus/test.de").read_text(encoding="utf-8").splitlines()) == 30
+
+
+@pytest.mark.parametrize("name", ["folder", "file"])
+def test_what_is_somebody_elses_is_left_alone(tmp_path, capsys, name):
+    (tmp_path / "folder/corpus").mkdir(parents=True)
+    files = [tmp_path / "folder/corpus/train.de", tmp_path / "file"]
+    for file in files:
+        file.write_text("mine")
+    assert cli.main(["demo", "--output", str(tmp_path / name)]) == 2
+    err = capsys.readouterr().err
+    assert str(tmp_path / name) in err and len(err.splitlines()) == 1
+    assert all(file.read_text() == "mine" for file in files)
+    assert not (tmp_path / "folder" / demo._MARK).exists()
