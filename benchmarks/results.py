@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -40,14 +41,22 @@ class Row:
 
 
 def write(folder: Path, rows: Iterable[Row], about: dict[str, Any]) -> None:
-    """Write latest.csv and latest.json."""
+    """Write latest.csv and latest.json, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "latest.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow([_text(value) for value in astuple(row)])
-    (folder / "latest.json").write_text(json.dumps(about, indent=2) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([_text(value) for value in astuple(row)])
+    write_whole(folder / "latest.csv", table.getvalue())
+    write_whole(folder / "latest.json", json.dumps(about, indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write under another name, then rename: a run cut short leaves the old file as it was."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text)
+    unfinished.replace(path)
 
 
 def read(folder: Path) -> tuple[list[Row], dict[str, Any]]:

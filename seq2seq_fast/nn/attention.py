@@ -16,6 +16,7 @@ from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import autocast_to, cast
+from seq2seq_fast.ops.backends import check_backend
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
 from seq2seq_fast.reference.additive_attention import masked_softmax
 from seq2seq_fast.reference.precision import accumulation_dtype
@@ -143,7 +144,8 @@ class AdditiveAttention(Attention):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.backend = backend
+        check_backend(backend)
+        self.backend, self.query_size, self.key_size = backend, query_size, key_size
         self.query_projection: nn.Module = nn.Identity()
         self.key_projection: nn.Module = nn.Identity()
         if project:
@@ -166,10 +168,16 @@ class AdditiveAttention(Attention):
         nn.init.uniform_(self.v, -bound, bound)
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
+        name = "values (which are the keys)" if keys is values else "keys"
+        check_tensor(name, keys, "[B, Tx, K]", None, None, self.key_size)
         keys = self.key_projection(keys)
         return attention_memory(keys, values, lengths=lengths, mask=mask, context_weight=context_weight)
 
     def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        if query.dim() == 3:
+            check_tensor("query", query, "[B, Tq, Q]", memory.batch, None, self.query_size)
+        else:
+            check_tensor("query", query, "[B, Q] or [B, Tq, Q]", memory.batch, self.query_size)
         return attend(self.query_projection(query), memory, self.v, need_weights=need_weights, backend=self.backend)
 
 
@@ -251,6 +259,8 @@ class MultiplicativeAttention(DotProductAttention):
         nn.init.uniform_(self.weight, -bound, bound)
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
+        name = "values (which are the keys)" if keys is values else "keys"
+        check_tensor(name, keys, "[B, Tx, K]", None, None, self.weight.shape[1])
         return super().prepare(F.linear(keys, self.weight), values, lengths, mask, attended, context_weight)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention, make_attention
-from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, make_cell, map_state
+from seq2seq_fast.nn.cells import hidden_of, make_cell, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask
 from seq2seq_fast.nn.encoder import EncoderOutput
@@ -233,7 +233,7 @@ class AttentionDecoder(nn.Module):
                 if index == 0 and self.attends_before:
                     context, weights = self._attend(hidden_of(previous), state, need_weights)
                 inputs = self._layer_input(index, hidden, context, state)
-                new = _step_beams(cell, inputs, previous)
+                new = step_beams(cell, inputs, previous)
                 hidden = hidden_of(new) + inputs if self.residual and index > 0 else hidden_of(new)
             layers.append(new)
         if not self.attends_before:
@@ -294,11 +294,3 @@ class AttentionDecoder(nn.Module):
 def _stack(rows: list[Tensor], empty: Tensor) -> Tensor:
     """Each position's [B, X] as [B, Ty, X]; ``empty`` where there is no position."""
     return torch.stack(rows, dim=1) if rows else empty
-
-
-def _step_beams(cell: RecurrentCell, inputs: Tensor, state: Any) -> Any:
-    """A cell's step on [B, E] or [B, K, E]."""
-    if inputs.dim() == 2:
-        return cell.step(inputs, state)
-    flat = cell.step(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
-    return map_state(lambda part: part.unflatten(0, inputs.shape[:2]), flat)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from seq2seq_fast.ops.backends import check_backend
 from seq2seq_fast.ops.checks import check_choice
 from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
@@ -32,6 +33,7 @@ class RecurrentCell(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
+        check_backend(backend)
         self.input_size, self.hidden_size, self.bias, self.backend = input_size, hidden_size, bias, backend
         rows = self.gates * hidden_size
         like: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -83,7 +85,10 @@ def _parameters(cell: RecurrentCell) -> tuple[Tensor, Tensor, Tensor | None, Ten
 
 
 class RNNCell(RecurrentCell):
-    """``h' = tanh(W x + b + U h + b')``: loads the state_dict of ``torch.nn.RNNCell`` (with its tanh)."""
+    """``h' = tanh(W x + b + U h + b')``: loads the state_dict of ``torch.nn.RNNCell`` (with its tanh).
+
+    Two products and a tanh: eager PyTorch, whatever the backend.
+    """
 
     kind = "rnn"
     gates = 1
@@ -167,3 +172,11 @@ def map_state(function: Any, state: Any) -> Any:
 def hidden_of(state: Any) -> Tensor:
     """The hidden state, without an LSTM's cell."""
     return state[0] if isinstance(state, tuple) else state
+
+
+def step_beams(cell: RecurrentCell, inputs: Tensor, state: Any) -> Any:
+    """A cell's step on [B, E] or [B, K, E]."""
+    if inputs.dim() == 2:
+        return cell.step(inputs, state)
+    flat = cell.step(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
+    return map_state(lambda part: part.unflatten(0, inputs.shape[:2]), flat)

@@ -95,7 +95,7 @@ def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tenso
     with torch.autocast(inputs.device.type, enabled=enabled):
         hx = map_state(lambda part: part.to(dtype).unsqueeze(0), state)
         outputs, *final = operator(
-            inputs.to(dtype), hx, weights, cell.bias_ih is not None, 1, 0.0, cell.training, False, True
+            inputs.to(dtype), hx, weights, cell.bias_ih is not None, 1, 0.0, torch.is_grad_enabled(), False, True
         )
     hidden = _last(outputs, hidden_of(state).to(outputs.dtype), lengths)
     return outputs, (hidden, final[1].squeeze(0)) if cell.kind == "lstm" else hidden

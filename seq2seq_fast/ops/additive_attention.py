@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
 
@@ -74,7 +74,7 @@ def additive_attention(
 
 
 def prepare_query(query: Tensor, memory: AttentionMemory, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Check a query and v against a memory; both in autocast's dtype where it is on."""
+    """Check a query and v against a memory; under autocast both in the memory's dtype."""
     if not isinstance(memory, AttentionMemory):
         raise TypeError(f"memory must be an AttentionMemory, made by attention_memory(); got {type(memory).__name__}")
     size = memory.keys.shape[2]
@@ -83,7 +83,7 @@ def prepare_query(query: Tensor, memory: AttentionMemory, v: Tensor) -> tuple[Te
     else:
         check_tensor("query", query, "[B, A] or [B, Tq, A]", memory.batch, None, size)
     check_tensor("v", v, "[A]", size)
-    query, v = cast(autocast_to(query.device.type), query, v)
+    query, v = cast_like(memory.keys, query, v)
     check_alike("keys", memory.keys, query=query, v=v)
     return query, v
 

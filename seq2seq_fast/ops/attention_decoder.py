@@ -10,7 +10,7 @@ from torch import Tensor
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
 from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
 from seq2seq_fast.ops.gru_cell import check_states
@@ -114,7 +114,7 @@ def decode_sequence(
         cell, inputs, (memory.batch,), hidden, cell_state, (query_weight, query_bias, v),
         (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory,
     )  # fmt: skip
-    inputs = cast(autocast_to(inputs.device.type), inputs)[0]
+    (inputs,) = cast_like(memory.keys, inputs)
     chosen = choose_backend(backend, inputs)
     differentiable = (inputs, hidden, cell_state, memory.keys, memory.values, *parameters)
     with torch.autocast(inputs.device.type, enabled=False):
@@ -185,8 +185,7 @@ def check_decoder(
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
         if bias is not None:
             check_tensor(name, bias, "[G H]", gates * size)
-    dtype = autocast_to(inputs.device.type)
-    given = cast(dtype, inputs, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)
+    given = cast_like(memory.keys, inputs, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh)
     names = ("query_weight", "query_bias", "v", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
     assert given[0] is not None
     check_alike("inputs", given[0], **dict(zip(names, given[1:], strict=True)), keys=memory.keys)

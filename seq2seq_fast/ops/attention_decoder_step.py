@@ -12,7 +12,7 @@ from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import attend_prepared, fused_source
 from seq2seq_fast.ops.attention_decoder import State, check_decoder, split_state
 from seq2seq_fast.ops.attention_memory import AttentionMemory
-from seq2seq_fast.ops.autograd import autocast_to, cast, needs_grad
+from seq2seq_fast.ops.autograd import cast_like, needs_grad
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_tensor
 from seq2seq_fast.ops.gru_cell import gru_cell
@@ -76,7 +76,7 @@ def attention_decoder_step(
         cell, input, tuple(input.shape[:-1]), hidden, cell_state, (query_weight, query_bias, v),
         (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory,
     )  # fmt: skip
-    input = cast(autocast_to(input.device.type), input)[0]
+    (input,) = cast_like(memory.keys, input)
     if not beams:
         input, hidden = input.unsqueeze(1), hidden.unsqueeze(1)
         cell_state = None if cell_state is None else cell_state.unsqueeze(1)

@@ -23,6 +23,14 @@ def cast(dtype: torch.dtype | None, *tensors: Tensor | None) -> tuple[Any, ...]:
     return tuple(t.to(dtype) if t is not None and t.dtype == torch.float32 else t for t in tensors)
 
 
+def cast_like(keys: Tensor, *tensors: Tensor | None) -> tuple[Any, ...]:
+    """Under autocast, tensors in the dtype of a memory's keys: autocast's where it was made inside, else its own."""
+    castable = (torch.float32, torch.float16, torch.bfloat16)
+    if not torch.is_autocast_enabled(keys.device.type) or keys.dtype not in castable:
+        return tensors
+    return tuple(t.to(keys.dtype) if t is not None and t.dtype in castable else t for t in tensors)
+
+
 def needs_grad(*tensors: Tensor | None) -> bool:
     """Whether autograd has to record the call."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

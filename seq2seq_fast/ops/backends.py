@@ -82,13 +82,18 @@ def use_backend(name: str | None) -> Iterator[None]:
     ...     loss = model(source, lengths, target).readout.sum()
     """
     global _preferred
-    if name is not None and name not in _BACKENDS:
-        raise ValueError(f"backend={name!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
+    check_backend(name)
     before, _preferred = _preferred, name
     try:
         yield
     finally:
         _preferred = before
+
+
+def check_backend(backend: str | None) -> None:
+    """Raise ValueError where the name is none of a backend."""
+    if backend is not None and backend not in _BACKENDS:
+        raise ValueError(f"backend={backend!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
 
 
 def choose_backend(backend: str | None, tensor: Tensor) -> str:
@@ -100,8 +105,7 @@ def choose_backend(backend: str | None, tensor: Tensor) -> str:
             if name in _BACKENDS and not _BACKENDS[name].why_not(tensor):
                 return name
         return "reference"
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend={backend!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
+    check_backend(backend)
     reason = _BACKENDS[backend].why_not(tensor)
     if reason:
         others = ", ".join(repr(name) for name, status in _BACKENDS.items() if not status.why_not(tensor))

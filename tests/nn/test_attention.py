@@ -229,3 +229,25 @@ def test_errors_name_the_argument():
         make_attention("dot", 5, 6)
     with pytest.raises(ValueError, match="attention must be one of"):
         make_attention("self", 5, 6)
+
+
+@pytest.mark.parametrize("queries", [(), (3,)])
+def test_sizes_that_do_not_fit_the_projections_are_named(queries):
+    layer, values = AdditiveAttention(5, 6, 4), torch.randn(2, 7, 6)
+    with pytest.raises(ValueError, match=r"query must be .* = .*5\]; got shape"):
+        layer(torch.randn(2, *queries, 8), values)
+    for wrong in (AdditiveAttention(5, 9, 4), MultiplicativeAttention(5, 9)):
+        with pytest.raises(ValueError, match=r"values \(which are the keys\) must be \[B, Tx, K\] = \[any, any, 9\]"):
+            wrong(torch.randn(2, *queries, 5), values)
+    with pytest.raises(ValueError, match="backend='gpu' is unknown"):
+        AdditiveAttention(5, 6, 4, backend="gpu")
+
+
+def test_a_memory_made_outside_autocast_serves_inside():
+    layer, values, query = AdditiveAttention(5, 6, 4), torch.randn(2, 7, 6), torch.randn(2, 5)
+    exact, _ = layer(query, values)
+    memory = layer.memory(values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        context, _ = layer(query, memory=memory)
+    assert context.dtype == torch.float32
+    torch.testing.assert_close(context, exact, atol=0.03, rtol=0.03)

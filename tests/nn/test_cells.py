@@ -83,3 +83,9 @@ def test_errors_name_the_argument():
         RNNCell(5, 7)(torch.randn(2, 4))
     with pytest.raises(ValueError, match="cell must be one of 'rnn', 'gru', 'lstm'; got 'sru'"):
         make_cell("sru", 5, 7)
+
+
+@pytest.mark.parametrize("cell", [RNNCell, GRUCell, LSTMCell])
+def test_an_unknown_backend_is_named_at_once(cell):
+    with pytest.raises(ValueError, match="backend='gpu' is unknown"):
+        cell(3, 4, backend="gpu")
