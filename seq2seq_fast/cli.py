@@ -272,8 +272,10 @@ def _check_output(output: str | None, *inputs: str) -> None:
 
 
 def _demo(namespace: Namespace) -> None:
+    from seq2seq_fast.data import check_ranges
     from seq2seq_fast.demo import run_demo
 
+    check_ranges("demo", namespace, above_zero=("minutes",))
     run_demo(namespace.output, namespace.minutes)
 
 

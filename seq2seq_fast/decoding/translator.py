@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from seq2seq_fast.data import TokenBudgetSampler, Vocabulary, pad
+from seq2seq_fast.data import TokenBudgetSampler, Vocabulary, check_ranges, pad
 from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
@@ -33,6 +33,10 @@ class SearchConfig:
     length_penalty: float = 1.0
     batch_tokens: int = 8000
     length_ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        least = {"beam_size": 1, "length_penalty": 0, "batch_tokens": 1, "length_ratio": 0}
+        check_ranges("search", self, at_least=least)
 
 
 class Translation(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Checkpoint, Timer
+from lightning.pytorch.callbacks import Checkpoint, Timer, TQDMProgressBar
 
 from seq2seq_fast.data import Batch
 from seq2seq_fast.training.config import TrainingConfig
@@ -39,6 +39,16 @@ class TokensPerSecond(pl.Callback):
         self._seconds.append(time.perf_counter() - self._started)
         self._tokens.append(int(outputs["tokens"]))
         module.log("tokens_per_second", sum(self._tokens) / sum(self._seconds), prog_bar=True, batch_size=1)
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, with the speed in whole tokens."""
+
+    def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, module)
+        metrics.pop("v_num", None)
+        speed = metrics.pop("tokens_per_second", None)
+        return metrics if speed is None else {**metrics, "tokens/s": f"{speed:,.0f}"}
 
 
 class Budget(pl.Callback):

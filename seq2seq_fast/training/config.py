@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seq2seq_fast.data import InputError, VocabularyKind
+from seq2seq_fast.data import InputError, VocabularyKind, check_ranges
 
 
 @dataclass
@@ -34,6 +34,9 @@ class DataConfig:
     batch_tokens: int = 2000
     pool_batches: int = 100
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges("data", self, at_least={"max_length": 1, "batch_tokens": 1, "pool_batches": 1, "workers": 0})
 
     def paths(self, split: Literal["train", "validation"]) -> tuple[Path, Path | None]:
         """Return source and target file of a split.
@@ -66,6 +69,9 @@ class VocabularyConfig:
     source: str | None = None
     target: str | None = None
 
+    def __post_init__(self) -> None:
+        check_ranges("vocabulary", self, at_least={"size": 1})
+
 
 @dataclass
 class OptimizationConfig:
@@ -91,6 +97,10 @@ class OptimizationConfig:
     label_smoothing: float = 0.1
     accumulate: int = 1
 
+    def __post_init__(self) -> None:
+        least = {"weight_decay": 0, "warmup_steps": 0, "gradient_clip": 0, "accumulate": 1}
+        check_ranges("optimization", self, at_least=least, above_zero=("learning_rate",), shares=("label_smoothing",))
+
 
 @dataclass
 class TrainingConfig:
@@ -103,6 +113,8 @@ class TrainingConfig:
         max_steps: The most steps of the optimizer.
         validate_every: Epochs between validations; less than 1 validates several times an epoch.
         patience: Stop after this many validations without a better BLEU; 0 never stops early.
+        average: Validate and keep a running average of the weights, which keeps this share of itself at each step
+            (0.999, say); 0 keeps the weights themselves.
         keep_best: How many of the best checkpoints (by BLEU) to keep.
         resume: Go on from the last checkpoint in output.
         overwrite: Replace the model that output already holds.
@@ -121,6 +133,7 @@ class TrainingConfig:
     max_steps: int | None = None
     validate_every: float = 1.0
     patience: int = 0
+    average: float = 0.0
     keep_best: int = 1
     resume: bool = False
     overwrite: bool = False
@@ -133,5 +146,9 @@ class TrainingConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        least = {"max_epochs": 1, "max_steps": 1, "patience": 0, "keep_best": 1, "devices": 1, "nodes": 1, "seed": 0}
+        check_ranges(
+            "training", self, at_least=least, above_zero=("max_minutes", "validate_every"), shares=("average",)
+        )
         if self.max_minutes is None and self.max_epochs is None and self.max_steps is None:
             self.max_epochs = 10

@@ -13,14 +13,15 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import yaml
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
-from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, TokensPerSecond, ValidationReport
+from seq2seq_fast.training.average import WeightAverage
+from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, ProgressBar, TokensPerSecond, ValidationReport
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
 from seq2seq_fast.training.data_module import PairDataModule, load_pairs, make_vocabularies
 from seq2seq_fast.training.module import TranslationModule
@@ -89,7 +90,8 @@ def train(
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    callbacks = [*_callbacks(training, budget), best, LastCheckpoint(last)]
+    average = [WeightAverage(training.average)] if training.average else []
+    callbacks = [*_callbacks(training, budget), best, *average, LastCheckpoint(last)]
     trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
@@ -161,7 +163,7 @@ def _callbacks(training: TrainingConfig, budget: Budget) -> list[pl.Callback]:
     # The timer counts also without a limit: the report shows the time.
     callbacks: list[pl.Callback] = [budget.timer, budget, TokensPerSecond(), ValidationReport(budget.timer)]
     if training.progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=10))
+        callbacks.append(ProgressBar(refresh_rate=10))
     if training.patience > 0:
         callbacks.append(EarlyStopping("validation_bleu", mode="max", patience=training.patience))
     return callbacks

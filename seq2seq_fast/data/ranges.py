@@ -1,0 +1,44 @@
+"""Ranges of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seq2seq_fast.data.errors import InputError
+
+
+def check_ranges(
+    group: str,
+    settings: Any,
+    *,
+    at_least: Mapping[str, int] | None = None,
+    above_zero: Sequence[str] = (),
+    shares: Sequence[str] = (),
+) -> None:
+    """Check that numbers of a settings object are in range; None passes.
+
+    Args:
+        group: the settings' name, for the message.
+        settings: has an attribute for each name.
+        at_least: the smallest values.
+        above_zero: names of what must be larger than zero.
+        shares: names of what must be at least 0 and less than 1.
+
+    Raises:
+        InputError: one is not; the message names it.
+    """
+
+    def check(name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise InputError(f"{group}.{name} must be {wanted}; got {getattr(settings, name):g}")
+
+    def value(name: str) -> Any:
+        return getattr(settings, name)
+
+    for name, low in (at_least or {}).items():
+        check(name, value(name) is None or value(name) >= low, f"at least {low}")
+    for name in above_zero:
+        check(name, value(name) is None or value(name) > 0, "larger than 0")
+    for name in shares:
+        check(name, value(name) is None or 0 <= value(name) < 1, "at least 0 and less than 1")
