@@ -51,8 +51,8 @@ class BackendStatus:
 
 
 _BACKENDS: dict[str, BackendStatus] = {"reference": BackendStatus(True, True, ("any",), ALL_DTYPES)}
-# CUDA tensors stay with the reference until the Triton engine's proofs are finished: it has to be asked for by name.
-_DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",)}
+# What these cannot serve (float64 on CUDA, or an engine that its status calls unusable) goes to the reference.
+_DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",), "cuda": ("triton",)}
 
 
 def register_backend(name: str, status: BackendStatus) -> None:

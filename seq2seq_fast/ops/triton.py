@@ -6,8 +6,10 @@ into a kernel.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
+import warnings
 
 import torch
 
@@ -24,17 +26,35 @@ def interpreting() -> bool:
 
 
 def load() -> BackendStatus:
-    """Declare the raw operators if they can run here, and say what :func:`seq2seq_fast.backends` shows."""
-    if importlib.util.find_spec("triton") is None:
-        return BackendStatus(False, False, ("cuda",), DTYPES, "triton is not installed")
-    if not interpreting() and not torch.cuda.is_available():
-        return BackendStatus(True, False, ("cuda",), DTYPES, "no CUDA device is available")
-    register()
+    """Declare the raw operators if they can run here, and say what :func:`seq2seq_fast.backends` shows.
+
+    Where there is a GPU and the engine cannot run, a warning says that the reference serves CUDA tensors.
+    """
     if interpreting():
+        if importlib.util.find_spec("triton") is None:
+            raise ImportError("seq2seq_fast: TRITON_INTERPRET is set, and triton is not installed")
+        register()
         return BackendStatus(True, True, ("cpu",), DTYPES, "interpreted: TRITON_INTERPRET is set")
-    return BackendStatus(True, True, ("cuda",), DTYPES)
+    built = importlib.util.find_spec("triton") is not None
+    reason = why_not(built, torch.version.hip is not None, torch.cuda.is_available())
+    if reason:
+        return BackendStatus(built, False, ("cuda",), DTYPES, reason)
+    register()
+    return BackendStatus(True, True, ("cuda",), DTYPES, "float64 CUDA tensors are served by the reference")
 
 
+def why_not(installed: bool, rocm: bool, gpu: bool) -> str:
+    """Why the kernels cannot be compiled and run; empty if they can."""
+    if installed and not rocm:
+        return "" if gpu else "no CUDA device is available"
+    reason = "the kernels are written for NVIDIA's GPUs" if rocm else "triton is not installed"
+    if gpu:
+        reason += "; CUDA tensors are served by the slow reference"
+        warnings.warn(f"seq2seq_fast: {reason}", stacklevel=3)
+    return reason
+
+
+@functools.cache
 def register() -> None:
     """Declare the raw operators, which imports triton; once a process."""
     from seq2seq_fast.triton_kernels import registration

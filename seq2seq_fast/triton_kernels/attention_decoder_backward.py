@@ -143,7 +143,7 @@ def attention_decoder_backward(
     if needs[0]:
         flat = product(steps.grad_input.flatten(0, 1), weights_of.of_input)
         by_source = flat.unflatten(0, (target, batch)).transpose(0, 1)
-        grad_inputs = by_source.to(dtype, memory_format=torch.contiguous_format)
+        grad_inputs = by_source.to(dtype).contiguous()
     return asked(
         (
             grad_inputs,

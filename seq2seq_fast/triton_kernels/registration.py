@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
+import triton
 
 from seq2seq_fast.triton_kernels import additive_attention, additive_score, gru_cell, key_exponentials, lstm_cell
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
@@ -41,10 +42,12 @@ def register(namespace: str, schemas: Mapping[str, str], fakes: Mapping[str, Cal
     """Declare every operator; once a process.
 
     ``schemas`` and ``fakes`` are the operators' declarations that all backends share. A ``triton_op`` has them from its
-    own function: its annotations say the same, and tracing it on fake tensors gives what it returns.
+    own function: its annotations say the same, and tracing it on fake tensors gives what it returns. What runs in
+    Triton's interpreter cannot be traced, so there every operator is opaque.
     """
-    for name, function in OPERATORS.items():
+    visible, opaque = (OPERATORS, OPAQUE) if not triton.knobs.runtime.interpret else ({}, OPERATORS | OPAQUE)
+    for name, function in visible.items():
         torch.library.triton_op(f"{namespace}::{name}", function, mutates_args=())
-    for name, function in OPAQUE.items():
+    for name, function in opaque.items():
         operator = torch.library.custom_op(f"{namespace}::{name}", function, mutates_args=(), schema=schemas[name])
         operator.register_fake(fakes[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class Launch:
 
 
 @contextmanager
-def _in_place_of_launches(run) -> Iterator[None]:
+def _in_place_of_launches(run, traceable: bool = False) -> Iterator[None]:
     original = JITFunction.run
 
     def replacement(kernel, *args, grid, warmup, **keywords):
@@ -54,7 +54,7 @@ def _in_place_of_launches(run) -> Iterator[None]:
 
     JITFunction.run = replacement
     try:
-        with set_wrap_triton_enabled(False):
+        with nullcontext() if traceable else set_wrap_triton_enabled(False):
             yield
     finally:
         JITFunction.run = original
@@ -65,6 +65,14 @@ def recorded() -> Iterator[list[Launch]]:
     """Launches are noted and not made: the host functions run on tensors of any device, meta included."""
     launches: list[Launch] = []
     with _in_place_of_launches(launches.append):
+        yield launches
+
+
+@contextmanager
+def noted() -> Iterator[list[Launch]]:
+    """As :func:`recorded`, for code that torch.compile traces: it sees the kernels."""
+    launches: list[Launch] = []
+    with _in_place_of_launches(launches.append, traceable=True):
         yield launches
 
 
