@@ -2,6 +2,7 @@
 // its positions; where a source has several chunks, a second kernel combines them.
 #include "cuda/attention_source.h"
 #include "cuda/launchers.h"
+#include "cuda/softmax.h"
 
 namespace seq2seq_fast {
 namespace {
@@ -15,62 +16,6 @@ struct Attend {
   float* partial;               // per chunk, null for one: maximum, sum [S, B, Tq] each, then context [S, B, Tq, D]
   int64_t query_distance, batch, queries, size, chunk;
 };
-
-// Softmax of a row of scores in shared memory by one warp: they become e^(score - maximum).
-struct Softmax {
-  float maximum, sum;
-};
-
-__device__ __forceinline__ Softmax exponentiate(float* scores, int count) {
-  const int lane = int(threadIdx.x) % warp_size;
-  float maximum = -INFINITY;
-  for (int i = lane; i < count; i += warp_size) maximum = fmaxf(maximum, scores[i]);
-  maximum = warp_max(maximum);
-  const float shift = maximum == -INFINITY ? 0.0f : maximum;
-  float sum = 0.0f;
-  for (int i = lane; i < count; i += warp_size) {
-    const float e = fast_exp(scores[i] - shift);
-    scores[i] = e;
-    sum += e;
-  }
-  return {maximum, warp_sum(sum)};
-}
-
-// The weighted sum of values: threads (x: columns of W, y: positions in turn); the sums of y meet in shared memory.
-template <class T, int W, int Q, class Store>
-__device__ __forceinline__ void sum_values(const T* values, int64_t size, int count, const float* weights, int stride,
-                                           int columns, float* meeting, Store store) {
-  const int x = int(threadIdx.x) % columns, y = int(threadIdx.x) / columns, rows = int(blockDim.x) / columns;
-  for (int64_t first = 0; first < size; first += int64_t(columns) * W) {
-    const int64_t column = first + int64_t(x) * W;
-    float sums[Q][W] = {};
-    if (column < size) {
-#pragma unroll 4
-      for (int i = y; i < count; i += rows) {
-        const Packed<T, W> value = Packed<T, W>::load(values + i * size + column);
-#pragma unroll
-        for (int q = 0; q < Q; ++q) {
-          const float weight = weights[q * stride + i];
-#pragma unroll
-          for (int w = 0; w < W; ++w) sums[q][w] = fmaf(weight, value[w], sums[q][w]);
-        }
-      }
-    }
-    for (int q = 0; q < Q; ++q) {
-      if (rows > 1) {
-        __syncthreads();
-#pragma unroll
-        for (int w = 0; w < W; ++w) meeting[w * int(blockDim.x) + int(threadIdx.x)] = sums[q][w];
-        __syncthreads();
-        if (y == 0)
-          for (int other = 1; other < rows; ++other)
-#pragma unroll
-            for (int w = 0; w < W; ++w) sums[q][w] += meeting[w * int(blockDim.x) + other * columns + x];
-      }
-      if (y == 0 && column < size) store(q, column, sums[q]);
-    }
-  }
-}
 
 template <class T, int W, int Q>
 __global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<T> a, int columns) {
@@ -127,20 +72,22 @@ __global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<
   }
 
   float* contexts = alone ? nullptr : a.partial + (2 * int64_t(gridDim.z) + split * a.size) * rows;
-  sum_values<T, W, Q>(a.values + (b * positions + first) * a.size, a.size, count, scores, chunk_stride, columns,
-                      meeting, [&](int q, int64_t column, float (&sums)[W]) {
-                        if (first_query + q >= a.queries) return;
-                        const int64_t row = b * a.queries + first_query + q;
-                        const float sum = softmax[2 * q + 1];
-                        if (alone) {
+  sum_values<T, W, Q>(
+      a.values + (b * positions + first) * a.size, a.size, a.size, count, scores, chunk_stride, columns, meeting,
+      [](int64_t column) { return column; },
+      [&](int q, int64_t column, float (&sums)[W]) {
+        if (first_query + q >= a.queries) return;
+        const int64_t row = b * a.queries + first_query + q;
+        const float sum = softmax[2 * q + 1];
+        if (alone) {
 #pragma unroll
-                          for (int w = 0; w < W; ++w) sums[w] *= sum == 0.0f ? 0.0f : 1.0f / sum;
-                          store_floats(a.context + row * a.size + column, sums);
-                        } else {
+          for (int w = 0; w < W; ++w) sums[w] *= sum == 0.0f ? 0.0f : 1.0f / sum;
+          store_floats(a.context + row * a.size + column, sums);
+        } else {
 #pragma unroll
-                          for (int w = 0; w < W; ++w) contexts[row * a.size + column + w] = sums[w];
-                        }
-                      });
+          for (int w = 0; w < W; ++w) contexts[row * a.size + column + w] = sums[w];
+        }
+      });
 }
 
 // A block a row (source and query): the chunks' softmaxes are brought to one maximum.
@@ -173,13 +120,6 @@ __global__ void __launch_bounds__(attention_threads) combine_kernel(const Attend
   }
 }
 
-// The power of two of threads that covers the columns of a row, at most all of them.
-int column_threads(int64_t columns) {
-  int threads = 1;
-  while (threads < columns && threads < attention_threads) threads *= 2;
-  return threads;
-}
-
 template <int Q, class T>
 cudaError_t attend(const Attend<T>& a, cudaStream_t stream) {
   const int64_t splits = a.source.positions == 0 ? 1 : ceil_div(a.source.positions, a.chunk);
@@ -189,7 +129,7 @@ cudaError_t attend(const Attend<T>& a, cudaStream_t stream) {
   const dim3 grid(unsigned(a.batch), unsigned(ceil_div(a.queries, Q)), unsigned(splits));
   const cudaError_t error = with_width<T>(vectors, [&](auto width) {
     constexpr int W = decltype(width)::value;
-    const int columns = column_threads(ceil_div(a.size, W));
+    const int columns = column_threads(ceil_div(a.size, W), attention_threads);
     const size_t floats = (Q + 1) * query_stride(a.source.units) + Q * a.chunk + 2 * Q + attention_threads * W;
     return launch(attend_kernel<T, W, Q>, grid, attention_threads, floats * sizeof(float), stream, a, columns);
   });

@@ -55,7 +55,15 @@ PYBIND11_MODULE(_cuda, module) {
   SEQ2SEQ_FAST_BIND(gru_update_backward);
   SEQ2SEQ_FAST_BIND(lstm_gates_forward);
   SEQ2SEQ_FAST_BIND(lstm_gates_backward);
+  SEQ2SEQ_FAST_BIND(attention_decoder_forward);
 #undef SEQ2SEQ_FAST_BIND
+  module.def("decoder_stride", &decoder_stride);
+  module.def("decoder_shared_bytes", &decoder_shared_bytes);
+  module.def("device_limits", [] {
+    DeviceLimits limits = {};
+    check("device_limits", device_limits(&limits));
+    return pybind11::make_tuple(limits.multiprocessors, limits.shared_bytes_per_block, bool(limits.cooperative));
+  });
   module.def("attention_chunk", &attention_chunk);
   module.def("key_exponentials_parts", &key_exponentials_parts);
   module.def("score_backward_plan",

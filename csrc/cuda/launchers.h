@@ -92,4 +92,29 @@ cudaError_t lstm_gates_backward(int state_dtype, const void* grad_hidden, int64_
                                 const void* new_cell, int64_t new_cell_stride, const float* activations,
                                 void* grad_gates, void* grad_previous, int64_t rows, int64_t size, cudaStream_t stream);
 
+// The decoder's recurrence in one cooperative launch of `blocks` blocks: an LSTM with four gates, with three a GRU
+// whose reset gate works after the product. stacked [A + G H, H] are the query's rows, then the gates' rows that read
+// the state; bias [A + G H] goes with them. gates_input [Ty, B, G H] is what the inputs give the gates, projected [B,
+// Tx, G H] the values times the context's weights. state and states are float or of the dtype. Written: states [Ty, B,
+// H], weights [Ty, B, Tx], queries [Ty, B, A], activations [Ty, B, 4 H], for an LSTM cells [Ty, B, H]. Needed:
+// recurrent [B, G H], and exchanged [round_up(B, 16), decoder_stride], zero at first. A and H are multiples of 8. rows,
+// slices and keys_resident come from a plan, which also says whether decoder_shared_bytes fit.
+int64_t decoder_stride(int dtype, int64_t hidden);
+int64_t decoder_shared_bytes(int dtype, int64_t batch, int64_t positions, int64_t units, int64_t hidden, int64_t gates,
+                             int rows, int slices, bool keys_resident);
+cudaError_t attention_decoder_forward(int dtype, bool state_is_float, const void* keys, const float* exponentials,
+                                      const bool* in_range, const int64_t* lengths, const bool* mask,
+                                      const void* stacked, const float* bias, const void* v, const void* gates_input,
+                                      const void* projected, const float* state_mask, const float* cell,
+                                      const void* state, void* states, float* weights, float* queries, float* cells,
+                                      float* activations, float* recurrent, void* exchanged, int64_t batch,
+                                      int64_t target, int64_t positions, int64_t units, int64_t hidden, int64_t gates,
+                                      int blocks, int rows, int slices, bool keys_resident, cudaStream_t stream);
+
+// What a plan asks of the current device.
+struct DeviceLimits {
+  int multiprocessors, shared_bytes_per_block, cooperative;
+};
+cudaError_t device_limits(DeviceLimits* limits);
+
 }  // namespace seq2seq_fast

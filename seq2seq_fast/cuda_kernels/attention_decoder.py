@@ -1,7 +1,7 @@
-"""The decoder's recurrence, a few launches a position.
+"""The decoder's recurrence: one launch where a plan says that it fits, else a few launches a position.
 
-One product of the state with the stacked query and recurrent weights, attention, the context's product, the gates.
-Everything the next position does not need is done before or after.
+Those of a position: one product of the state with the stacked query and recurrent weights, attention, the context's
+product, the gates. Everything the next position does not need is done before or after.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.additive_attention import attend_forward, attend_into, partial_contexts
 from seq2seq_fast.cuda_kernels.attention_decoder_backward import attention_decoder_backward
+from seq2seq_fast.cuda_kernels.decoder_launch import forward_in_one_launch, plan_of
 from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous
 from seq2seq_fast.cuda_kernels.gru_cell import gru_gates_into, launch_forward
 from seq2seq_fast.cuda_kernels.lstm_cell import lstm_gates_forward
@@ -56,6 +57,11 @@ def attention_decoder_forward(
     size, units, positions = state.shape[1], query_weight.shape[0], keys.shape[1]
     source = contiguous(keys, values, exponentials, in_range, v, lengths, mask)
     stacked = stack_weights(query_weight, query_bias, weight_hh, bias_hh, cell, reset_after)
+    plan = plan_of(engine, inputs, state, keys, cell, reset_after)
+    if plan.fits and target:
+        return forward_in_one_launch(
+            engine, plan, inputs, state, cell_state, source, stacked, weight_ih, bias_ih, state_mask
+        )
     context_weight = weight_ih[:, features:].t()
     gates_from_inputs = F.linear(inputs.transpose(0, 1), weight_ih[:, :features], bias_ih)
     products = inputs.new_empty(target, batch, stacked.weight.shape[0])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 
 import torch
 from torch import Tensor
+
+from seq2seq_fast.cuda_kernels.plan import Device
 
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 
@@ -19,6 +22,17 @@ class Engine:
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
+
+    def device(self, like: Tensor) -> Device:
+        """What a plan needs to know of the tensor's device."""
+        return self._device(like.device.index)
+
+    @functools.cache  # noqa: B019  (an engine lives as long as the process)
+    def _device(self, index: int | None) -> Device:
+        if index is None:
+            return Device(*self.module.device_limits())
+        with torch.cuda.device(index):
+            return Device(*self.module.device_limits())
 
     def launch(self, name: str, like: Tensor, *arguments: Tensor | int | bool | None) -> None:
         """Call a launcher of ``csrc/cuda/launchers.h``: tensors become addresses, None null; a stream is added.

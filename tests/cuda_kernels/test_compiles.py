@@ -51,6 +51,17 @@ def test_every_kernel_compiles_without_warnings_or_spills_for_every_architecture
     check(source, tmp_path, [name.removesuffix("+PTX") for name in cuda.architectures(nvcc())])
 
 
+@pytest.mark.prove
+def test_what_blocks_exchange_is_never_read_through_the_read_only_cache(tmp_path):
+    ptx = tmp_path / "decoder.ptx"
+    source = cuda.SOURCES / "attention_decoder.cu"
+    command = [nvcc(), "-std=c++17", "-O3", "-arch=sm_80", "-ptx", f"-I{ROOT / 'csrc'}", str(source), "-o", str(ptx)]
+    subprocess.run(command, check=True)
+    text = ptx.read_text()
+    assert text.count(".entry") == 3 and "mma.sync" in text and "ld.global" in text
+    assert "ld.global.nc" not in text
+
+
 def test_the_list_of_architectures_is_torchs(monkeypatch):
     monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;9.0a 12.0+PTX")
     assert cuda.architectures("nvcc") == ["80", "90a", "120+PTX"]

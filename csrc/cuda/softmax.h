@@ -1,0 +1,79 @@
+// The softmax of a row of scores in shared memory, and the sum of values that it weighs.
+#pragma once
+
+#include "common/host_device.h"
+#include "cuda/storage.h"
+#include "cuda/warp.h"
+
+namespace seq2seq_fast {
+
+struct Softmax {
+  float maximum, sum;
+
+  __device__ __forceinline__ float scale() const { return sum == 0.0f ? 0.0f : 1.0f / sum; }
+};
+
+// By one warp: the scores become e^(score - maximum).
+__device__ __forceinline__ Softmax exponentiate(float* scores, int count) {
+  const int lane = int(threadIdx.x) % warp_size;
+  float maximum = -INFINITY;
+  for (int i = lane; i < count; i += warp_size) maximum = fmaxf(maximum, scores[i]);
+  maximum = warp_max(maximum);
+  const float shift = maximum == -INFINITY ? 0.0f : maximum;
+  float sum = 0.0f;
+  for (int i = lane; i < count; i += warp_size) {
+    const float e = fast_exp(scores[i] - shift);
+    scores[i] = e;
+    sum += e;
+  }
+  return {maximum, warp_sum(sum)};
+}
+
+// The power of two of threads that covers the columns of a row, at most all of them.
+__host__ __device__ constexpr int column_threads(int64_t columns, int threads) {
+  int covering = 1;
+  while (covering < columns && covering < threads) covering *= 2;
+  return covering;
+}
+
+// The weighted sum of values, `size` columns in rows `distance` apart, for Q rows of weights `stride` apart: threads
+// (x: W columns, y: rows in turn); the sums of y meet in shared memory. place(column) is where a column stands in its
+// row; store(q, column, sums) gets W of them.
+template <class T, int W, int Q, class Place, class Store>
+__device__ __forceinline__ void sum_values(const T* values, int64_t distance, int64_t size, int count,
+                                           const float* weights, int stride, int columns, float* meeting, Place place,
+                                           Store store) {
+  const int x = int(threadIdx.x) % columns, y = int(threadIdx.x) / columns, rows = int(blockDim.x) / columns;
+  for (int64_t first = 0; first < size; first += int64_t(columns) * W) {
+    const int64_t column = first + int64_t(x) * W;
+    float sums[Q][W] = {};
+    if (column < size) {
+      const T* from = values + place(column);
+#pragma unroll 4
+      for (int i = y; i < count; i += rows) {
+        const Packed<T, W> value = Packed<T, W>::load(from + i * distance);
+#pragma unroll
+        for (int q = 0; q < Q; ++q) {
+          const float weight = weights[q * stride + i];
+#pragma unroll
+          for (int w = 0; w < W; ++w) sums[q][w] = fmaf(weight, value[w], sums[q][w]);
+        }
+      }
+    }
+    for (int q = 0; q < Q; ++q) {
+      if (rows > 1) {
+        __syncthreads();
+#pragma unroll
+        for (int w = 0; w < W; ++w) meeting[w * int(blockDim.x) + int(threadIdx.x)] = sums[q][w];
+        __syncthreads();
+        if (y == 0)
+          for (int other = 1; other < rows; ++other)
+#pragma unroll
+            for (int w = 0; w < W; ++w) sums[q][w] += meeting[w * int(blockDim.x) + other * columns + x];
+      }
+      if (y == 0 && column < size) store(q, column, sums[q]);
+    }
+  }
+}
+
+}  // namespace seq2seq_fast

@@ -1,0 +1,167 @@
+"""Whether the decoder's recurrence fits one launch on a device, how it lies there, and what bounds a step.
+
+The weights that multiply the state are spread over the shared memory of all multiprocessors, one block each, and stay
+there for the whole sequence (``csrc/cuda/attention_decoder.cu``). Where they do not fit, the decoder runs a few
+launches a position. The cycles are an estimate from bytes and operations, to compare phases; no device has confirmed
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+THREADS = 512
+WARPS = THREADS // 32
+PRODUCT_ROWS, PRODUCT_DEPTH, MOST_COLUMNS = 16, 32, 64
+GATES = {"gru": 3, "lstm": 4}
+
+# A multiprocessor's share of a cycle. The second cache gives each of them one sector pair; shared memory 32 banks.
+L2_BYTES, SHARED_BYTES, MULTIPLY_ADDS, SPECIAL_FUNCTIONS = 64, 128, 128, 16
+TENSOR_CORE_MULTIPLY_ADDS = 1024  # 16-bit, mma.sync as on compute capability 8.0; newer ones do more
+GRID_BARRIER = 1500  # cycles; two crossings of the second cache and their queue
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a plan needs to know of a device.
+
+    Attributes:
+        multiprocessors: how many there are.
+        shared_bytes: shared memory that one block can ask for.
+        cooperative: whether a grid can have a barrier of its own.
+    """
+
+    multiprocessors: int
+    shared_bytes: int
+    cooperative: bool = True
+
+
+A100 = Device(108, 163 * 1024)
+H100 = Device(132, 227 * 1024)
+B200 = Device(148, 227 * 1024)
+RTX_3090 = Device(82, 99 * 1024)
+RTX_4090 = Device(128, 99 * 1024)
+
+
+@dataclass(frozen=True)
+class DecoderPlan:
+    """The decoder on a device.
+
+    Attributes:
+        fits: it runs in one launch; otherwise ``reason`` says why not, and it runs a few launches a position.
+        blocks: of the launch, one a multiprocessor.
+        rows: of the stacked weights [A + G H, H] that a block holds.
+        slices: parts of a source's hidden units that different blocks work on.
+        keys_resident: each block keeps the keys of its source in shared memory.
+        shared_bytes: of a block.
+        cycles: of the phases of a step, estimated: the state read by every block, weights read from shared memory, the
+            product's arithmetic, keys and values read, the scores' arithmetic, the two barriers.
+    """
+
+    fits: bool
+    reason: str
+    blocks: int
+    rows: int
+    slices: int
+    keys_resident: bool
+    shared_bytes: int
+    cycles: dict[str, float]
+
+    @property
+    def bound(self) -> str:
+        """What the longest part of a step is."""
+        return max(self.cycles, key=self.cycles.__getitem__)
+
+    def __str__(self) -> str:
+        if not self.fits:
+            return f"a few launches a position: {self.reason}"
+        keys = "keys in shared memory" if self.keys_resident else "keys from the second cache"
+        return (
+            f"one launch of {self.blocks} blocks, each {self.rows} rows of the weights and "
+            f"{self.shared_bytes} bytes of shared memory, {self.slices} blocks a source, {keys}; "
+            f"a step is bound by {self.bound}"
+        )
+
+
+def plan_decoder(
+    device: Device, *, cell: str, reset_after: bool, batch: int, positions: int, units: int, hidden: int, itemsize: int
+) -> DecoderPlan:
+    """Plan one launch for sources [B, Tx], attention units A and hidden units H in numbers of ``itemsize`` bytes."""
+    gates = GATES.get(cell, 1)
+    stacked = units + gates * hidden
+    rows = _round_up(_ceil_div(stacked, device.multiprocessors), 8)
+    slices = max(1, min(device.multiprocessors // max(batch, 1), _ceil_div(hidden, 32)))
+    items = batch * slices
+    needed, keys_resident = 0, False
+    for keys_resident in (items <= device.multiprocessors, False):
+        needed = shared_bytes(batch, positions, units, hidden, gates, rows, slices, keys_resident, itemsize)
+        if needed <= device.shared_bytes:
+            break
+    reason = ""
+    if cell not in GATES or (cell == "gru" and not reset_after):
+        reason = "only an LSTM, and a GRU whose reset gate works after the product, have a kernel of their own"
+    elif units % 8 or hidden % 8:
+        reason = f"{units} attention units and {hidden} hidden units are not both multiples of 8"
+    elif not device.cooperative:
+        reason = "the device has no cooperative launch"
+    elif batch == 0 or positions == 0:
+        reason = "there is nothing to attend"
+    elif needed > device.shared_bytes:
+        reason = f"a block needs {needed} bytes of shared memory and gets {device.shared_bytes}"
+    cycles = step_cycles(device, batch, positions, units, hidden, gates, rows, slices, keys_resident, itemsize)
+    return DecoderPlan(not reason, reason, device.multiprocessors, rows, slices, keys_resident, needed, cycles)
+
+
+def shared_bytes(
+    batch: int, positions: int, units: int, hidden: int, gates: int, rows: int, slices: int, keys_resident: bool,
+    itemsize: int,
+) -> int:  # fmt: skip
+    """Shared memory of a block, as ``csrc/cuda/decoder_layout.h`` lays it out."""
+    resident = rows * product_stride(hidden, itemsize) * itemsize + keys_resident * positions * units * itemsize
+    at_once = min(_ceil_div(batch, PRODUCT_ROWS), WARPS) or 1
+    splits = min(WARPS // at_once, _ceil_div(hidden, PRODUCT_DEPTH))
+    product = splits * at_once * PRODUCT_ROWS * min(rows, MOST_COLUMNS) * 4
+    slice_units = _round_up(_ceil_div(hidden, slices), 8)
+    vectors = _ceil_div(gates * slice_units * itemsize, 16)
+    meeting = THREADS * 16 // itemsize if 2 * vectors <= THREADS else 0
+    attention = 2 * _round_up(units, 4) + _round_up(positions, 4) + 4 + meeting + gates * slice_units
+    return resident + max(product, attention * 4)
+
+
+def product_stride(depth: int, itemsize: int) -> int:
+    """Elements between rows of an operand in shared memory; see ``csrc/cuda/warp_product.h``."""
+    full = _round_up(depth, PRODUCT_DEPTH)
+    if itemsize == 4:
+        return full + 4
+    return full + PRODUCT_DEPTH if full % (2 * PRODUCT_DEPTH) == 0 else full
+
+
+def step_cycles(
+    device: Device, batch: int, positions: int, units: int, hidden: int, gates: int, rows: int, slices: int,
+    keys_resident: bool, itemsize: int,
+) -> dict[str, float]:  # fmt: skip
+    """Cycles of the busiest multiprocessor for each part of a step; parts of a phase overlap, phases do not."""
+    rounds = _ceil_div(batch * slices, device.multiprocessors)
+    padded = _round_up(batch, PRODUCT_ROWS)
+    depth = _round_up(hidden, PRODUCT_DEPTH)
+    key_bytes = SHARED_BYTES if keys_resident else L2_BYTES
+    # Float keys: half a reciprocal a unit. 16-bit keys: an exponential more, and not of the keys alone.
+    special = 0.5 if itemsize == 4 else 1.5
+    multiply_adds = MULTIPLY_ADDS if itemsize == 4 else TENSOR_CORE_MULTIPLY_ADDS
+    return {
+        "the state, read by every block": _ceil_div(rows, MOST_COLUMNS) * padded * depth * itemsize / L2_BYTES,
+        "weights in shared memory": padded / PRODUCT_ROWS * rows * depth * itemsize / SHARED_BYTES,
+        "the product's arithmetic": padded * rows * depth / multiply_adds,
+        "keys": rounds * positions * units * itemsize / key_bytes,
+        "the scores' special functions": rounds * positions * units * special / SPECIAL_FUNCTIONS,
+        "projected values": rounds * positions * gates * _ceil_div(hidden, slices) * itemsize / L2_BYTES,
+        "barriers of the grid": 2.0 * GRID_BARRIER,
+    }
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _round_up(a: int, b: int) -> int:
+    return _ceil_div(a, b) * b

@@ -1,0 +1,118 @@
+"""The decoder in one launch against float64 truth, under g++: every way in which a plan may lay it out."""
+
+import pytest
+import torch
+
+from seq2seq_fast.cuda_kernels import attention_decoder
+from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
+from tests.ops.test_attention_decoder import assert_true
+from tests.support.cases import decoder_case, run_decoder
+from tests.support.cudafiber.emulated import emulated, module
+from tests.support.truth import gradients
+
+ROOM = 227 * 1024
+# cell, sizes (batch, target, source, embedding, hidden, units, values), multiprocessors, bytes of shared memory,
+# then slices and whether keys stay in shared memory, as the plan must have them
+LAYOUTS = {
+    "a block a source": ("gru", (3, 3, 11, 5, 40, 24, 9), 3, ROOM, 1, True),
+    "several blocks a source": ("lstm", (2, 2, 7, 4, 72, 16, 6), 6, ROOM, 3, True),
+    "several sources a block": ("gru", (5, 2, 6, 3, 16, 8, 5), 2, ROOM, 1, False),
+    "no room for keys": ("gru", (2, 2, 33, 3, 32, 64, 5), 2, 25000, 1, False),
+    "more rows than one product takes": ("lstm", (2, 2, 3, 2, 24, 8, 4), 1, ROOM, 1, False),
+}
+
+
+@pytest.fixture
+def one_launch(monkeypatch):
+    """Plans for a device of this size; the list of plans by which something ran."""
+    plans = []
+
+    def use(multiprocessors, room=ROOM):
+        def planned(engine, inputs, state, keys, cell, reset_after):
+            plan = plan_decoder(
+                Device(multiprocessors, room), cell=cell, reset_after=reset_after, batch=keys.shape[0],
+                positions=keys.shape[1], units=keys.shape[2], hidden=state.shape[1], itemsize=inputs.element_size(),
+            )  # fmt: skip
+            assert plan.fits, plan.reason
+            plans.append(plan)
+            return plan
+
+        monkeypatch.setattr(attention_decoder, "plan_of", planned)
+        return plans
+
+    return use
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_matches_truth(layout, dtype, one_launch, poisoned):
+    cell, sizes, multiprocessors, room, slices, keys_resident = LAYOUTS[layout]
+    plans = one_launch(multiprocessors, room)
+    source = sizes[2]
+    lengths = [source, source // 2, 0, 1, source][: sizes[0]]
+    case = decoder_case(cell, *sizes, dtype=dtype, state_mask=True, lengths=lengths)
+    assert_true(case, emulated(), error=3e-5, roundings=12)
+    assert plans[0].slices == slices and plans[0].keys_resident == keys_resident
+
+
+def test_half_precision_and_a_mask_without_biases(one_launch):
+    one_launch(2)
+    mask = torch.rand(17, 5, generator=torch.Generator().manual_seed(3)) > 0.4
+    case = decoder_case("lstm", 17, 2, 5, 3, 8, 16, 4, dtype=torch.float16, biases=False, mask=mask.tolist())
+    assert_true(case, emulated(), error=3e-5, roundings=12)
+
+
+@pytest.mark.parametrize("scale", [30.0, 60.0])
+def test_queries_and_keys_out_of_the_exponentials_range_match_truth(scale, one_launch):
+    one_launch(3)
+    assert_true(decoder_case("gru", 3, 2, 5, 3, 8, 8, 4, scale=scale), emulated(), error=2e-3, roundings=12)
+
+
+def test_nan_in_one_sentence_stays_there(one_launch):
+    one_launch(3)
+    case = decoder_case("gru", 3, 3, 5, 3, 16, 8, 4)
+    clean = run_decoder(list(case.tensors.values()), case.options, emulated().backend)
+    with torch.no_grad():
+        case.tensors["keys"][1, 2, 3] = float("nan")
+    found = run_decoder(list(case.tensors.values()), case.options, emulated().backend)
+    assert bool(found[0][1].isnan().all())
+    for a, b in zip(found, clean, strict=True):
+        assert torch.equal(a[[0, 2]], b[[0, 2]])
+
+
+def test_a_state_carried_in_float32_is_not_rounded(one_launch):
+    one_launch(3)
+    case = decoder_case("gru", 3, 3, 5, 3, 16, 8, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        states = run_decoder(list(case.tensors.values()), case.options, emulated().backend)[0]
+        wanted = run_decoder(list(case.tensors.values()), case.options, "reference")[0]
+    assert states.dtype == wanted.dtype
+    assert torch.allclose(states.float(), wanted.float(), atol=3e-2)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_bits_are_the_same_in_every_schedule(cell, one_launch, monkeypatch):
+    one_launch(4)
+    case = decoder_case(cell, 2, 2, 5, 3, 40, 8, 4, state_mask=True, dtype=torch.bfloat16)
+
+    def bits(schedule):
+        monkeypatch.setenv("CUDAFIBER_SCHED", schedule)
+        outputs, grads = gradients(
+            lambda *t: run_decoder(list(t), case.options, emulated().backend), list(case.tensors.values())
+        )
+        return [*outputs, *grads]
+
+    wanted = bits("forward")
+    for schedule in ("reverse", "random:1"):
+        for a, b in zip(bits(schedule), wanted, strict=True):
+            assert torch.equal(a, b), schedule
+
+
+@pytest.mark.parametrize("dtype", [0, 1, 2])
+def test_plan_and_kernel_count_the_same_bytes(dtype):
+    itemsize = 4 if dtype == 0 else 2
+    for batch, positions, units, hidden, gates in [(80, 50, 1000, 1000, 3), (1, 3, 8, 24, 4), (300, 17, 64, 512, 3)]:
+        assert module().decoder_stride(dtype, hidden) == product_stride(hidden, itemsize)
+        for rows, slices, keys in [(32, 1, True), (80, 3, False), (8, 2, True)]:
+            layout = (batch, positions, units, hidden, gates, rows, slices, keys)
+            assert module().decoder_shared_bytes(dtype, *layout) == shared_bytes(*layout, itemsize)

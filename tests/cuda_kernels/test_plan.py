@@ -1,0 +1,75 @@
+"""Whether the decoder fits one launch, for devices by their published properties."""
+
+import dataclasses
+
+import pytest
+
+from seq2seq_fast.cuda_kernels.plan import A100, B200, H100, RTX_3090, RTX_4090, plan_decoder
+
+PAPER = {"batch": 80, "positions": 50, "units": 1000, "hidden": 1000}
+MULTI30K = {"batch": 128, "positions": 20, "units": 320, "hidden": 320}
+
+
+def plan(device, sizes, itemsize, cell="gru", reset_after=True):
+    return plan_decoder(device, cell=cell, reset_after=reset_after, itemsize=itemsize, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("device", "itemsize", "fits", "keys_resident"),
+    [
+        (A100, 2, True, False),
+        (H100, 2, True, True),
+        (B200, 2, True, True),
+        (RTX_4090, 2, True, False),
+        (RTX_3090, 2, False, None),
+        (A100, 4, False, None),
+        (H100, 4, True, False),
+        (B200, 4, True, False),
+    ],
+)
+def test_at_the_papers_sizes(device, itemsize, fits, keys_resident):
+    found = plan(device, PAPER, itemsize)
+    assert found.fits == fits, str(found)
+    assert found.fits == (found.shared_bytes <= device.shared_bytes)
+    if fits:
+        assert found.blocks == device.multiprocessors and found.rows * found.blocks >= 4000
+        assert found.keys_resident == keys_resident
+        assert f"bound by {found.bound}" in str(found)
+    else:
+        assert f"{found.shared_bytes} bytes" in found.reason and "a few launches a position" in str(found)
+
+
+@pytest.mark.parametrize("device", [A100, H100, B200, RTX_3090, RTX_4090], ids=lambda d: str(d.multiprocessors))
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_multi30k_fits_every_device(device, itemsize, cell):
+    assert plan(device, MULTI30K, itemsize, cell).fits
+
+
+def test_small_batches_spread_a_source_over_blocks():
+    found = plan(H100, PAPER | {"batch": 8}, 2)
+    assert found.slices == 16
+    assert plan(H100, PAPER, 2).slices == 1
+    assert plan(H100, PAPER | {"batch": 1}, 2).slices == 32  # no fewer than 32 units each
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cell": "rnn"}, "only an LSTM, and a GRU"),
+        ({"reset_after": False}, "only an LSTM, and a GRU"),
+        ({"sizes": PAPER | {"hidden": 1001}}, "1000 attention units and 1001 hidden units are not both multiples of 8"),
+        ({"sizes": PAPER | {"batch": 0}}, "nothing to attend"),
+        ({"sizes": PAPER | {"positions": 0}}, "nothing to attend"),
+        ({"device": dataclasses.replace(H100, cooperative=False)}, "no cooperative launch"),
+    ],
+)
+def test_what_has_no_kernel_says_so(change, reason):
+    found = plan(**{"device": H100, "sizes": PAPER, "itemsize": 2} | change)
+    assert not found.fits and reason in found.reason
+
+
+def test_the_bound_moves_with_the_batch():
+    cycles = {batch: plan(H100, PAPER | {"batch": batch}, 2).cycles for batch in (8, 80, 800)}
+    assert cycles[8]["projected values"] < cycles[80]["projected values"] < cycles[800]["projected values"]
+    assert cycles[8]["barriers of the grid"] == cycles[800]["barriers of the grid"]
