@@ -15,6 +15,10 @@ from seq2seq_fast.ops.schemas import declare
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 OLDEST_CAPABILITY = (8, 0)
+NOTE = (
+    "float64 is served by the reference; the decoder runs forward in one launch where "
+    "seq2seq_fast.cuda_kernels.plan says that it fits, else a few launches a position"
+)
 
 
 @functools.cache
@@ -32,7 +36,7 @@ def load() -> BackendStatus:
 
     implement(library, Engine(module), "CUDA")
     reason = _why_unusable()
-    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or "float64 is served by the reference")
+    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or NOTE)
 
 
 def _why_not_built() -> str:

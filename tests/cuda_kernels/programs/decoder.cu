@@ -91,6 +91,7 @@ int main() {
   const Shape shapes[] = {
       {2, 2, 7, 8, 40, 3, 4, 32, 2, true},    // blocks share a source and a product's depth
       {3, 2, 5, 16, 16, 4, 2, 40, 1, false},  // a block has several sources
+      {2, 2, 3, 8, 24, 4, 1, 104, 1, false},  // more rows than one product takes
   };
   for (const Shape& shape : shapes) {
     exercise<float>(float32, shape);
