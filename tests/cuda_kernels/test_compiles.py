@@ -8,7 +8,9 @@ import torch
 
 import seq2seq_fast
 from build_support import cuda
+from build_support.cuda_kernels import compile_kernels
 from build_support.toolchain import ROOT, Unavailable
+from seq2seq_fast.cuda_kernels.plan import THREADS
 
 KERNELS = sorted(cuda.SOURCES.glob("*.cu"))
 MOST_REGISTERS = 168  # three blocks of 128 threads, or one and a half of 256, a multiprocessor
@@ -49,6 +51,15 @@ def check(source, tmp_path, architectures):
 @pytest.mark.parametrize("source", KERNELS, ids=lambda path: path.stem)
 def test_every_kernel_compiles_without_warnings_or_spills_for_every_architecture(source, tmp_path):
     check(source, tmp_path, [name.removesuffix("+PTX") for name in cuda.architectures(nvcc())])
+
+
+@pytest.mark.prove
+def test_kernels_are_listed_with_their_block_and_code(tmp_path):
+    nvcc()
+    kernels = compile_kernels(90, tmp_path, ("attention_decoder",))
+    assert len({kernel.name for kernel in kernels}) == 3
+    for kernel in kernels:
+        assert kernel.threads == THREADS and kernel.name.encode() in kernel.cubin.read_bytes()
 
 
 @pytest.mark.prove
