@@ -18,7 +18,7 @@ struct Attend {
 };
 
 template <class T, int W, int Q>
-__global__ void __launch_bounds__(attention_threads) attend_kernel(const Attend<T> a, int columns) {
+__global__ void __launch_bounds__(attention_threads, 2) attend_kernel(const Attend<T> a, int columns) {
   constexpr int rows_at_once = Q == 1 ? 4 : 2;
   const int64_t b = blockIdx.x, first_query = int64_t(blockIdx.y) * Q, split = blockIdx.z;
   const int64_t positions = a.source.positions, first = split * a.chunk;
