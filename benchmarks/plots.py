@@ -17,7 +17,8 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "seq2seq_fast", "font.size": 9, "axes.spines.right": False})
+    matplotlib.rcParams.update({"svg.hashsalt": "seq2seq_fast", "font.size": 9})
+    matplotlib.rcParams.update({"axes.spines.right": False, "axes.spines.top": False})
     rows = [row for row in rows if row.dtype == "float32"]
     drawn = []
     for name, picture in (("speed.svg", _speed), ("source_length.svg", _source_length)):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from unittest import mock
 
 import torch
 from torch import nn
 
 from benchmarks.limits import Thunk, linear, linear_backward, product, products
 from benchmarks.workload import Bound, Draw, Inputs, Outputs, Sizes, Workload
+from seq2seq_fast import use_backend
 from seq2seq_fast.nn import Encoder
-from seq2seq_fast.ops.backends import _DEFAULTS
 
 GATES = {"gru": 3, "lstm": 4}
-
-
-def by_default(device: torch.device, backend: str):
-    """A context in which the layers, which take no backend's name, are served by this one."""
-    return mock.patch.dict(_DEFAULTS, {device.type: (backend,)})
 
 
 def spread_lengths(batch: int, longest: int) -> torch.Tensor:
@@ -55,7 +49,7 @@ def _same_in_library(encoder: Encoder, cell: str) -> nn.Module:
 
 
 def encoder_ours(inputs: Inputs, backend: str) -> Outputs:
-    with by_default(inputs["features"].device, backend):
+    with use_backend(backend):
         return (inputs["encoder"](inputs["features"], inputs["lengths"]).outputs,)
 
 

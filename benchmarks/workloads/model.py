@@ -13,7 +13,8 @@ from benchmarks import baselines
 from benchmarks.limits import Thunk, linear, linear_backward, product, products
 from benchmarks.workload import Bound, Draw, Inputs, Outputs, Sizes, Workload
 from benchmarks.workloads.decoder import decoder_backward_products, decoder_forward_products
-from benchmarks.workloads.encoder import by_default, encoder_products, encoder_products_back, spread_lengths
+from benchmarks.workloads.encoder import encoder_products, encoder_products_back, spread_lengths
+from seq2seq_fast import use_backend
 from seq2seq_fast.decoding import SearchLimits, beam_search
 from seq2seq_fast.decoding.hypothesis import drop_worth_it
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
@@ -85,7 +86,7 @@ def loss_of(inputs: Inputs, readout: Tensor) -> Tensor:
 
 
 def training_ours(inputs: Inputs, backend: str) -> Outputs:
-    with by_default(inputs["source"].device, backend), mixed_precision(inputs):
+    with use_backend(backend), mixed_precision(inputs):
         output = inputs["model"](inputs["source"], inputs["lengths"], inputs["target_input"], need_weights=False)
         return (loss_of(inputs, output.readout),)
 
@@ -97,7 +98,7 @@ def training_with(wrap: Callable[[baselines.Step], baselines.Step]) -> Callable[
     def run(inputs: Inputs) -> Outputs:
         model, source = inputs["model"], inputs["source"]
         decoder, attention = model.decoder, model.decoder.attention
-        with by_default(source.device, "reference"), mixed_precision(inputs):
+        with use_backend("reference"), mixed_precision(inputs):
             state = model.start(model.encode(source, inputs["lengths"]))
             embedded = decoder.embedding(inputs["target_input"])
             positions = torch.arange(source.shape[1], device=source.device)
@@ -122,7 +123,7 @@ def update(inputs: Inputs, grads: tuple[Tensor, ...]) -> None:
 
 def translate(inputs: Inputs, backend: str) -> Outputs:
     model, beams = inputs["model"], inputs["beams"]
-    with by_default(inputs["source"].device, backend), mixed_precision(inputs):
+    with use_backend(backend), mixed_precision(inputs):
         found = beam_search(
             model, inputs["source"], inputs["lengths"], bos_id=BEGIN, eos_id=END, beam_size=beams, limits=LIMITS
         )
