@@ -16,6 +16,7 @@ import yaml
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
@@ -92,7 +93,10 @@ def train(
     )
     average = [WeightAverage(training.average)] if training.average else []
     callbacks = [*_callbacks(training, budget), best, *average, LastCheckpoint(last)]
-    trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
+    try:
+        trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
+    except MisconfigurationException as error:
+        raise InputError(f"training.device {training.device}: {error}") from None
     _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     _load_best(network, best)

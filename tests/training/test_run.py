@@ -181,6 +181,15 @@ def test_what_is_there_already_is_not_lost(corpus, tmp_path):
     assert (output / "model.safetensors").read_bytes() != before
 
 
+def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
+    from lightning.pytorch.accelerators import CUDAAccelerator
+
+    monkeypatch.setattr(CUDAAccelerator, "is_available", staticmethod(lambda: False))
+    with pytest.raises(InputError, match=r"training\.device cuda: .*not available"):
+        train(*settings(corpus, tmp_path / "model", device="cuda"))
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
