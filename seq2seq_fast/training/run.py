@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, ProgressBar, TokensPerSecond, ValidationReport
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
@@ -69,6 +70,8 @@ def train(
     last = work / "checkpoints" / "last.ckpt"
     _check_output(output, last, training)
     _quiet_lightning()
+    if training.device != "cuda":
+        keep_freed_memory()
     pl.seed_everything(training.seed, verbose=False)
     train_pairs, validation_pairs = load_pairs(data)
     vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs)
