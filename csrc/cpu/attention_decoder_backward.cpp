@@ -47,6 +47,14 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
   const bool lstm = d.cell == Cell::kLstm;
   const MaybeTensor grad_states = dense_last(grad_states_, d.type), grad_contexts = dense_last(grad_contexts_, d.type),
                     grad_weights = dense_last(grad_weights_, d.type);
+  check_shape("states", states_, {target, batch, d.hidden});
+  check_shape("contexts", contexts_, {target, batch, d.size});
+  check_shape("weights", weights_, {target, batch, d.source});
+  check_shape("activations", activations_, {target, batch, activations_of(d.cell) * d.hidden});
+  check_shape("queries", queries_, {target, batch, d.units});
+  if (lstm) {
+    check_shape("cells", cells_, {target, batch, d.hidden});
+  }
   const Tensor states = flat(states_, d.type), weights = flat(weights_, d.type), queries = flat(queries_, d.type),
                activations = flat(activations_, d.type);
   const MaybeTensor cells = lstm ? MaybeTensor(flat(cells_, d.type)) : std::nullopt;

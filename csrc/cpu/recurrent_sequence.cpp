@@ -186,7 +186,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
   const Arguments a(inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh, lengths, state_mask, reverse,
                     cell, reset_after);
   const bool lstm = a.cell == Cell::kLstm;
-  const int64_t rows = a.packing.rows;
+  const int64_t rows = a.packing.rows, room = a.batch * a.positions;
+  check_saved("packed", packed, {room, a.hidden}, a.type);
+  check_saved("activations", activations, {room, activations_of(a.cell) * a.hidden}, a.type);
+  if (lstm) {
+    check_saved("cells", cells, {room, a.hidden}, a.type);
+  }
+  if (grad_states_) {
+    check_shape("grad_states", *grad_states_, {a.batch, a.positions, a.hidden});
+  }
   const auto starting_with = [&](const MaybeTensor& grad) {
     return grad ? a.packing.sort(*grad, a.type) : at::zeros({a.batch, a.hidden}, a.inputs.options());
   };

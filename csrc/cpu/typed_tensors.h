@@ -32,6 +32,13 @@ T* pointer(const MaybeTensor& tensor) {
   return tensor ? static_cast<T*>(tensor->data_ptr()) : nullptr;
 }
 
+// What forward saved for backward: of this shape, and dense in the accumulation type.
+inline void check_saved(const char* name, const Tensor& saved, at::IntArrayRef shape, ScalarType type) {
+  check_shape(name, saved, shape);
+  check_type(name, saved, type);
+  TORCH_CHECK(saved.is_contiguous(), name, " must be contiguous");
+}
+
 // to = left right^T + bias
 inline void multiply(const Tensor& left, const Tensor& right, const MaybeTensor& bias, Tensor to) {
   if (bias) {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
-from seq2seq_fast.ops.autograd import autocast_to, cast
+from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import check_backend
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
 from seq2seq_fast.reference.additive_attention import masked_softmax
@@ -202,7 +202,7 @@ class DotProductAttention(Attention):
         check_alike("keys", memory.keys, query=query)
         if single:
             query = query.unsqueeze(1)
-        with torch.autocast(query.device.type, enabled=False):
+        with no_autocast(query.device.type):
             if need_weights or memory.source_length == 0:
                 context, weights = self._attend_with_weights(query, memory)
             else:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.ops.backends import check_backend
+from seq2seq_fast.ops.autograd import no_autocast
+from seq2seq_fast.ops.backends import check_backend, choose_backend
 from seq2seq_fast.ops.checks import check_choice
 from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
@@ -87,15 +88,16 @@ def _parameters(cell: RecurrentCell) -> tuple[Tensor, Tensor, Tensor | None, Ten
 class RNNCell(RecurrentCell):
     """``h' = tanh(W x + b + U h + b')``: loads the state_dict of ``torch.nn.RNNCell`` (with its tanh).
 
-    Two products and a tanh: eager PyTorch, whatever the backend.
+    A single step is two products and a tanh, eager PyTorch on every backend.
     """
 
     kind = "rnn"
     gates = 1
 
     def step(self, input: Tensor, state: Tensor) -> Tensor:
+        choose_backend(self.backend, input)
         parameters = check_cell(1, input, {"hidden": state}, *_parameters(self))
-        with torch.autocast(state.device.type, enabled=False):
+        with no_autocast(state.device.type):
             return rnn_cell(parameters[0], state, *parameters[1:])
 
 

@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
         layers: how many. bidirectional: read both ways; the outputs then have size D = 2 H, otherwise H.
         dropout: on the input of every layer above the first. embedding_dropout: on the embedding or the features.
-        recurrent_dropout: on the recurrent state, one mask for all positions (the layers then run step by step).
+        recurrent_dropout: on the recurrent state, one mask for all positions (a GPU then runs step by step).
         variational: one mask for all positions in ``dropout`` and ``embedding_dropout`` too.
         residual: every layer above the first adds its input to its output.
 

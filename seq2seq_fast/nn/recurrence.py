@@ -30,8 +30,8 @@ def run_recurrence(
     Args:
         inputs: [B, T, E], finite in padding too.
         state: [B, H] (LSTM: a pair), zeros by default.
-        lengths: [B] int64 on the device of inputs: what lies behind them changes nothing. The host never
-            reads them.
+        lengths: [B] int64 on the device of inputs: what lies behind them changes nothing. On a GPU
+            the host never reads them.
         reverse: from each sequence's last position to its first.
         state_mask: [B, H], multiplies the hidden state that enters each step (variational dropout).
 
@@ -40,13 +40,13 @@ def run_recurrence(
     """
     if state is None:
         state = cell.zero_state(inputs)
-    if inputs.shape[1] == 0:
-        return inputs.new_empty(inputs.shape[0], 0, cell.hidden_size), state
     if choose_backend(cell.backend, inputs) == "cpu":
         return recurrent_sequence(
             inputs, state, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, lengths=lengths,
             state_mask=state_mask, reverse=reverse, cell=cell.kind, reset_after=cell.reset_after, backend="cpu",
         )  # fmt: skip
+    if inputs.shape[1] == 0:
+        return hidden_of(state).new_empty(inputs.shape[0], 0, cell.hidden_size), state
     if reverse:
         inputs = reverse_sequences(inputs, lengths)
     if state_mask is None and cell.reset_after:

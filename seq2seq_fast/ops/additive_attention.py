@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
 
@@ -101,7 +101,7 @@ def attend_prepared(
     """:func:`attend` after the checks: query [B, Tq, A], backend chosen."""
     keys, values = memory.keys, memory.values
     if backend == "reference":
-        with torch.autocast(query.device.type, enabled=False):
+        with no_autocast(query.device.type):
             context, weights = reference.attend(query, keys, values, v, memory.attended)
         return context, weights if need_weights else None
     source = (*fused_source(memory, backend), memory.lengths, memory.mask)

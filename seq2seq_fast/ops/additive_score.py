@@ -8,7 +8,7 @@ from torch import Tensor
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source, prepare_query
 from seq2seq_fast.ops.attention_memory import AttentionMemory
-from seq2seq_fast.ops.autograd import asked, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 
 
@@ -33,7 +33,7 @@ def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend
         query = query.unsqueeze(1)
     chosen = choose_backend(backend, memory.keys)
     if chosen == "reference":
-        with torch.autocast(query.device.type, enabled=False):
+        with no_autocast(query.device.type):
             scores = reference.additive_score(query, memory.keys, v)
     elif needs_grad(query, memory.keys, v):
         scores = _AdditiveScore.apply(query, memory.keys, v, *fused_source(memory, chosen), chosen)

@@ -10,9 +10,9 @@ from torch import Tensor
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
 from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
-from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
+from seq2seq_fast.ops.checks import check_alike, check_choice, check_constant, check_tensor
 from seq2seq_fast.ops.gru_cell import check_states
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -117,7 +117,7 @@ def decode_sequence(
     (inputs,) = cast_like(memory.keys, inputs)
     chosen = choose_backend(backend, inputs)
     differentiable = (inputs, hidden, cell_state, memory.keys, memory.values, *parameters)
-    with torch.autocast(inputs.device.type, enabled=False):
+    with no_autocast(inputs.device.type):
         if chosen == "reference":
             states, contexts, weights, final_cell = reference.attention_decoder(
                 *differentiable, mask=memory.attended, state_mask=state_mask, cell=cell, reset_after=reset_after
@@ -172,8 +172,7 @@ def check_decoder(
         states["state's cell"] = cell_state
     if state_mask is not None:
         check_tensor("state_mask", state_mask, batch_layout, *rows, size)
-        if state_mask.requires_grad:
-            raise ValueError("state_mask is a constant (a dropout mask): pass state_mask.detach()")
+        check_constant("state_mask", state_mask)
         states["state_mask"] = state_mask
     units = memory.keys.shape[2]
     check_tensor("query_weight", query_weight, "[A, H]", units, size)
@@ -239,9 +238,10 @@ class _AttentionDecoder(torch.autograd.Function):
             bias_hh,
         ) = inputs  # fmt: skip
         needs = tuple(need and t is not None for need, t in zip(needs, inputs, strict=True))
-        found = raw(ctx.backend).attention_decoder_backward(
-            *grads, target, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
-            weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, ctx.cell, ctx.reset_after, *outputs,
-            needs,
-        )  # fmt: skip
+        with no_autocast(target.device.type):
+            found = raw(ctx.backend).attention_decoder_backward(
+                *grads, target, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
+                weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, ctx.cell, ctx.reset_after, *outputs,
+                needs,
+            )  # fmt: skip
         return None, None, None, *asked(found, needs)

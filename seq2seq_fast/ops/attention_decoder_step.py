@@ -12,7 +12,7 @@ from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import attend_prepared, fused_source
 from seq2seq_fast.ops.attention_decoder import State, check_decoder, split_state
 from seq2seq_fast.ops.attention_memory import AttentionMemory
-from seq2seq_fast.ops.autograd import cast_like, needs_grad
+from seq2seq_fast.ops.autograd import cast_like, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_tensor
 from seq2seq_fast.ops.gru_cell import gru_cell
@@ -82,7 +82,7 @@ def attention_decoder_step(
         cell_state = None if cell_state is None else cell_state.unsqueeze(1)
         state_mask = None if state_mask is None else state_mask.unsqueeze(1)
     chosen = choose_backend(backend, input)
-    with torch.autocast(input.device.type, enabled=False):
+    with no_autocast(input.device.type):
         hidden, cell_state, context, weights = _step(
             chosen, input, hidden, cell_state, memory, parameters, state_mask, cell, reset_after
         )

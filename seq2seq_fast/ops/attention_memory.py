@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq_fast.ops.autograd import autocast_to, cast
+from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_lengths, check_mask, check_tensor
 
@@ -115,6 +115,6 @@ def make_memory(
         exponentials, in_range = raw(backend).key_exponentials(keys.detach())
     projected_values = None
     if context_weight is not None:
-        with torch.autocast(keys.device.type, enabled=False):
+        with no_autocast(keys.device.type):
             projected_values = F.linear(values, context_weight)
     return AttentionMemory(keys, values, exponentials, in_range, lengths, mask, attended, projected_values)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def no_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Autocast off on this device, where it could be on at all."""
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def autocast_to(device_type: str) -> torch.dtype | None:
     """The dtype that torch.autocast asks for on this device; None where it is off."""
-    if not torch.is_autocast_enabled(device_type):
+    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
         return None
     return torch.get_autocast_dtype(device_type)
 
@@ -26,13 +35,15 @@ def cast(dtype: torch.dtype | None, *tensors: Tensor | None) -> tuple[Any, ...]:
 def cast_like(keys: Tensor, *tensors: Tensor | None) -> tuple[Any, ...]:
     """Under autocast, tensors in the dtype of a memory's keys: autocast's where it was made inside, else its own."""
     castable = (torch.float32, torch.float16, torch.bfloat16)
-    if not torch.is_autocast_enabled(keys.device.type) or keys.dtype not in castable:
+    if autocast_to(keys.device.type) is None or keys.dtype not in castable:
         return tensors
     return tuple(t.to(keys.dtype) if t is not None and t.dtype in castable else t for t in tensors)
 
 
 def needs_grad(*tensors: Tensor | None) -> bool:
-    """Whether autograd has to record the call."""
+    """Whether autograd has to record the call, or to refuse it: the kernels have no forward-mode derivative."""
+    if forward_ad._current_level >= 0:
+        return True
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 

@@ -10,6 +10,8 @@ def check_tensor(name: str, tensor: Tensor, layout: str, *sizes: int | None) -> 
     """``tensor`` must have the sizes (None: any), written for people as ``layout``, "[B, Tx, A]"."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor {layout}; got {type(tensor).__name__}")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor {layout}; got layout {tensor.layout}")
     shape = tensor.shape
     if len(shape) != len(sizes):
         raise ValueError(f"{name} must have {len(sizes)} dimensions, {layout}; got shape {tuple(shape)}")
@@ -62,6 +64,12 @@ def check_mask(name: str, mask: Tensor, batch: int, source: int, device: torch.d
         raise TypeError(f"{name} must be boolean, True where a position may be attended; got {mask.dtype}")
     if mask.device != device:
         raise ValueError(f"{name} must be on the device of keys, {device}; got {mask.device}")
+
+
+def check_constant(name: str, tensor: Tensor) -> None:
+    """``tensor`` gets no gradient, so it must not ask for one."""
+    if tensor.requires_grad:
+        raise ValueError(f"{name} is a constant (a dropout mask): pass {name}.detach()")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.autograd import autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import autocast_to, cast, differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
 from seq2seq_fast.reference.gru_cell import gru_gates as reference_gates
@@ -49,7 +49,7 @@ def gru_cell(
         3, input, {"hidden": hidden}, weight_ih, weight_hh, bias_ih, bias_hh
     )
     chosen = choose_backend(backend, input)
-    with torch.autocast(input.device.type, enabled=False):
+    with no_autocast(input.device.type):
         if chosen == "reference":
             return reference.gru_cell(input, hidden, weight_ih, weight_hh, bias_ih, bias_hh, reset_after)
         return _gru_cell(chosen, input, hidden, weight_ih, weight_hh, bias_ih, bias_hh, reset_after)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.autograd import differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.gru_cell import check_cell
 from seq2seq_fast.reference.lstm_cell import lstm_gates as reference_gates
@@ -45,7 +45,7 @@ def lstm_cell(
         4, input, {"hidden": hidden, "cell": cell}, weight_ih, weight_hh, bias_ih, bias_hh
     )
     chosen = choose_backend(backend, input)
-    with torch.autocast(input.device.type, enabled=False):
+    with no_autocast(input.device.type):
         if chosen == "reference":
             return reference.lstm_cell(input, (hidden, cell), weight_ih, weight_hh, bias_ih, bias_hh)
         gates_input = F.linear(input, weight_ih, bias_ih)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.attention_decoder import GATES, State, split_state
-from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad
+from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
-from seq2seq_fast.ops.checks import check_alike, check_lengths, check_tensor
+from seq2seq_fast.ops.checks import check_alike, check_constant, check_lengths, check_tensor
 from seq2seq_fast.ops.gru_cell import check_states
 
 BACKENDS = ("reference", "cpu")
@@ -36,7 +36,7 @@ def recurrent_sequence(
     """``s_t = cell(x_t, state_mask * s_{t-1})`` for every position of every sequence.
 
     Args:
-        inputs: [B, T, E]. What lies behind a sequence's length is never read (the reference: must be finite).
+        inputs: [B, T, E]. What lies behind a sequence's length changes nothing, NaN included.
         state: [B, H], s_0; for an LSTM the pair (hidden, cell).
         weight_ih: [G H, E]. weight_hh: [G H, H]. bias_ih, bias_hh: [G H] or None; G and the order of gates as in
             :func:`seq2seq_fast.attention_decoder`.
@@ -50,7 +50,8 @@ def recurrent_sequence(
         States [B, T, H], zero in padding, and the state after each sequence's last step, as ``state`` is.
 
     Raises:
-        TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
+        TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend (Triton's and CUDA's
+            among them) cannot serve it.
     """
     check_tensor("inputs", inputs, "[B, T, E]", None, None, None)
     batch, positions, features = inputs.shape
@@ -62,6 +63,8 @@ def recurrent_sequence(
         if extra is not None:
             check_tensor(name, extra, "[B, H]", batch, size)
             states[name] = extra
+    if state_mask is not None:
+        check_constant("state_mask", state_mask)
     check_tensor("weight_ih", weight_ih, "[G H, E]", rows, features)
     check_tensor("weight_hh", weight_hh, "[G H, H]", rows, size)
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
@@ -79,7 +82,7 @@ def recurrent_sequence(
         raise ValueError(f"backend={chosen!r} has no recurrent_sequence: on a GPU torch.gru and torch.lstm serve it")
     differentiable = (inputs, hidden, cell_state, weight_ih, weight_hh, bias_ih, bias_hh)
     constants = (lengths, state_mask, reverse, cell, reset_after)
-    with torch.autocast(inputs.device.type, enabled=False):
+    with no_autocast(inputs.device.type):
         if chosen == "reference":
             found = _formula(constants)(*differentiable)
         elif needs_grad(*differentiable):
@@ -118,7 +121,8 @@ class _RecurrentSequence(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, None, *differentiate_again(_formula(constants), inputs, needs, grads)
         needs = tuple(need and t is not None for need, t in zip(needs, inputs, strict=True))
-        found = raw(ctx.backend).recurrent_sequence_backward(
-            *grads, *inputs, *constants, packed, cells, activations, needs
-        )
+        with no_autocast(inputs[0].device.type):
+            found = raw(ctx.backend).recurrent_sequence_backward(
+                *grads, *inputs, *constants, packed, cells, activations, needs
+            )
         return None, None, *asked(found, needs)

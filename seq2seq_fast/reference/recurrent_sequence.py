@@ -34,6 +34,7 @@ def recurrent_sequence(
     inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh, state_mask = widen(
         inputs, state, cell_state, weight_ih, weight_hh, bias_ih, bias_hh, state_mask
     )
+    inputs = inputs.masked_fill((torch.arange(positions, device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(2), 0)
     gates_input = F.linear(inputs, weight_ih, bias_ih)
     states = [state.new_zeros(state.shape)] * positions
     for position in reversed(range(positions)) if reverse else range(positions):
@@ -49,5 +50,5 @@ def recurrent_sequence(
             new_state = torch.tanh(gates + F.linear(hidden, weight_hh, bias_hh))
         state = torch.where(inside, new_state, state)
         states[position] = new_state.masked_fill(~inside, 0)
-    stacked = torch.stack(states, dim=1) if states else state.new_zeros(state.shape[0], 0, state.shape[1])
+    stacked = torch.stack(states, dim=1) if states else gates_input[:, :, : state.shape[1]]
     return stacked.to(dtypes[0]), state.to(dtypes[0]), None if cell_state is None else cell_state.to(dtypes[1])

@@ -71,11 +71,13 @@ def test_the_same_inputs_give_the_same_bits_on_any_number_of_threads():
     tensors = draw(5, 37, 45, 130, 70)
     grad = torch.randn(5, 37, 70)
     threads, found = torch.get_num_threads(), []
-    for count in (1, 2, 3, 3):
-        torch.set_num_threads(count)
-        context, weights, grads = compiled(*tensors, grad, lengths=torch.tensor([45, 3, 0, 17, 44]))
-        found.append((context, weights, *grads))
-    torch.set_num_threads(threads)
+    try:
+        for count in (1, 2, 3, 3):
+            torch.set_num_threads(count)
+            context, weights, grads = compiled(*tensors, grad, lengths=torch.tensor([45, 3, 0, 17, 44]))
+            found.append((context, weights, *grads))
+    finally:
+        torch.set_num_threads(threads)
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 

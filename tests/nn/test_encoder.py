@@ -6,7 +6,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq_fast.nn import Encoder
 from seq2seq_fast.nn.cells import CELLS, hidden_of, map_state
-from tests.nn.test_recurrence import TORCH, close
+from tests.nn.test_recurrence import TORCH, close, path  # noqa: F401
 
 
 def copy_weights(encoder, layer):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import seq2seq_fast
-from tests.support.cases import attention_case, decoder_case, run_decoder
+from seq2seq_fast.ops.recurrent_sequence import BACKENDS, recurrent_sequence
+from tests.support.cases import attention_case, decoder_case, run_decoder, sequence_tensors
 from tests.support.engines import ENGINES, FUSED
 from tests.support.truth import gradients
 
@@ -70,3 +71,19 @@ def test_an_exported_program_holds_the_fused_operators_and_gives_their_numbers(e
     assert f"seq2seq_fast_{engine.backend}.attend_forward" in str(program.graph)
     for a, b in zip(program.module()(*inputs), Attention()(*inputs), strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine.backend in BACKENDS], ids=str)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_recurrent_sequence_compiles_without_a_graph_break(engine, cell):
+    tensors = [t for t in sequence_tensors(cell, 2, 3, 4, 5) if t is not None]
+    tensors = [t.detach().to(engine.device).requires_grad_() for t in tensors]
+    lengths = torch.tensor([3, 1], device=engine.device)
+
+    def function(inputs, *rest):
+        state, parameters = (rest[0], rest[1:]) if cell == "gru" else (rest[:2], rest[2:])
+        options = {"cell": cell, "lengths": lengths, "backend": engine.backend}
+        outputs, final = recurrent_sequence(inputs, state, *parameters, **options)
+        return outputs, *(final if cell == "lstm" else (final,))
+
+    same(function, tensors)

@@ -52,13 +52,15 @@ def test_worker_processes_get_the_same_numbers(engine, method):
 def test_one_thread_and_many_agree_to_rounding(engine):
     threads = torch.get_num_threads()
     found = []
-    for count in (1, 2, 3):
-        torch.set_num_threads(count)
-        case = attention_case(7, 5, 31, 65, 17)
-        context, weights = seq2seq_fast.additive_attention(*case.differentiable, backend=engine.backend)
-        context.sum().backward()
-        found.append((context, weights, *(t.grad for t in case.differentiable)))
-    torch.set_num_threads(threads)
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            case = attention_case(7, 5, 31, 65, 17)
+            context, weights = seq2seq_fast.additive_attention(*case.differentiable, backend=engine.backend)
+            context.sum().backward()
+            found.append((context, weights, *(t.grad for t in case.differentiable)))
+    finally:
+        torch.set_num_threads(threads)
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             torch.testing.assert_close(a, b)

@@ -132,3 +132,17 @@ def run_decoder(tensors: list[Tensor | None], options: dict, backend: str | None
     )  # fmt: skip
     final = output.final_state if isinstance(output.final_state, tuple) else (output.final_state,)
     return [output.states, output.contexts, output.weights, *final]
+
+
+def sequence_tensors(cell, batch, positions, features, size, *, bias=True, dtype=torch.float32, scale=1.0, seed=0):
+    """Inputs, state, cell state (None unless lstm), weights and biases of a recurrence without attention."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+
+    rows = GATES[cell] * size
+    return [
+        draw(batch, positions, features), draw(batch, size), draw(batch, size) if cell == "lstm" else None,
+        draw(rows, features), draw(rows, size), *((draw(rows), draw(rows)) if bias else (None, None)),
+    ]  # fmt: skip
