@@ -54,9 +54,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["gpu-report"]:
-        from benchmarks import machine_code
+        from benchmarks import gpu_report
 
-        return machine_code.main(arguments[1:])
+        return gpu_report.main(arguments[1:])
     made = parser()
     options = made.parse_args(arguments)
     if options.scale > 1 and options.output == results.FOLDER:

@@ -43,6 +43,10 @@ class InstructionMix:
         """Instructions of the given kinds (`FFMA`) or of kinds with modifiers (`MUFU.EX2`)."""
         return sum(n for opcode, n in self.counts.items() if any(_is(opcode, kind) for kind in kinds))
 
+    def count_of(self, part: str) -> int:
+        """Instructions whose opcode holds `part`."""
+        return sum(n for opcode, n in self.counts.items() if part in opcode)
+
     @property
     def total(self) -> int:
         return sum(self.counts.values())
@@ -134,6 +138,28 @@ class MachineCode:
             found.append(Loop(self.instructions[starts[header]].address, last, depth, not inner, _mix(instructions)))
         return found
 
+    def hot_loop(self, marker: str) -> InstructionMix | None:
+        """Of the innermost loop with most opcodes that hold `marker`: what one turn through a marked block executes.
+
+        Branches that pass no marked block on their way through the loop are left out.
+        """
+        starts = self._block_starts()
+        ends = [*starts[1:], len(self.instructions)]
+        successors = self._successors(starts, ends)
+        bodies = _natural_loops(successors)
+        most, found = 0, None
+        for header, body in bodies.items():
+            own = body.difference(*(o for key, o in bodies.items() if key != header and o < body))
+            ahead = {block: {n for n in successors[block] if n in own and n != header} for block in own}
+            behind = {block: {n for n in own if block in ahead[n]} for block in own}
+            held = {b: sum(marker in ins.opcode for ins in self.instructions[starts[b] : ends[b]]) for b in own}
+            marked = {block for block, count in held.items() if count}
+            if sum(held.values()) > most:
+                passed = sorted(_reached(marked, ahead) | _reached(marked, behind))
+                most = sum(held.values())
+                found = _mix(ins for b in passed for ins in self.instructions[starts[b] : ends[b]])
+        return found
+
     def _block_starts(self) -> list[int]:
         starts = {0, *self.labels.values()}
         starts |= {number + 1 for number, ins in enumerate(self.instructions) if ins.kind in _ENDS}
@@ -150,18 +176,20 @@ class MachineCode:
             last = self.instructions[end - 1]
             following: set[int] = set()
             target = _TARGET.search(last.operands)
-            label = target[1] if target and last.kind == "BRA" else None
+            label = target[1] if target and last.kind in ("BRA", "CALL") else None
             if last.kind == "BSYNC":
                 label = reconvergence.get(last.operands.split(",")[0].strip())
             if label in self.labels:
                 following.add(block_at[self.labels[label]])
-            if (last.kind not in _ENDS or _is_conditional(last)) and number + 1 < len(starts):
+            goes_on = last.kind not in _ENDS or last.kind == "CALL" or _is_conditional(last)
+            if goes_on and number + 1 < len(starts):
                 following.add(number + 1)
             successors.append(following)
         return successors
 
 
-_ENDS = ("BRA", "BRX", "JMP", "JMX", "EXIT", "RET", "BSYNC", "KILL", "BPT")
+# A call may be a jump out of a loop: ptxas writes jumps to distant code so.
+_ENDS = ("BRA", "BRX", "JMP", "JMX", "CALL", "EXIT", "RET", "BSYNC", "KILL", "BPT")
 
 
 def _is_conditional(ins: SassInstruction) -> bool:
@@ -173,6 +201,16 @@ def _is_conditional(ins: SassInstruction) -> bool:
 
 def _mix(instructions: Iterable[SassInstruction]) -> InstructionMix:
     return InstructionMix(Counter(ins.opcode for ins in instructions))
+
+
+def _reached(blocks: set[int], following: dict[int, set[int]]) -> set[int]:
+    found, pending = set(), list(blocks)
+    while pending:
+        block = pending.pop()
+        if block not in found:
+            found.add(block)
+            pending.extend(following[block])
+    return found
 
 
 def _natural_loops(successors: list[set[int]]) -> dict[int, set[int]]:

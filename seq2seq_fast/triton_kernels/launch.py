@@ -1,7 +1,8 @@
 """Launch parameters: small pure functions of the shape, so that a shape always runs the same code.
 
-The sizes follow from three aims. Programs should be many enough to occupy a large GPU; one program should keep about
-16 KiB of loads in flight; and tiles should be no larger than the data.
+The sizes follow from three aims. Programs should be many enough to occupy a large GPU; a program of one query should
+keep two tiles of 4,096 elements in flight, which is what its registers hold; and tiles should be no larger than the
+data.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from torch._library.triton import is_wrap_triton_enabled
 MANY_PROGRAMS = 592
 # Programs below which a device is rather given more of them than fewer bytes.
 FEW_PROGRAMS = 64
-TILE_BYTES = 16384
+TILE_ELEMENTS = 4096
 MANY_SCORES = 1 << 23
 # Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
 FEW_QUERIES = 8
-BYTES_PER_WARP = 2048
+ELEMENTS_PER_WARP = 512
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -52,14 +53,13 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
         if programs < (FEW_PROGRAMS if heavy else MANY_PROGRAMS):
             break
         positions *= 2
-    columns = TILE_BYTES // (positions * element_size)
+    columns = TILE_ELEMENTS // positions
     block_a, block_d = power_of_two(units, 8, columns), power_of_two(size, 8, columns)
-    tile = positions * max(block_a, block_d) * element_size
     return {
         "BLOCK_T": positions,
         "BLOCK_A": block_a,
         "BLOCK_D": block_d,
-        "num_warps": power_of_two(ceil_div(tile, BYTES_PER_WARP), 1, 8),
+        "num_warps": power_of_two(positions * max(block_a, block_d) // ELEMENTS_PER_WARP, 1, 8),
     }
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from benchmarks.gpu_launches import Launch, recorded
 from seq2seq_fast.triton_kernels import additive_attention, additive_score, gru_cell, key_exponentials, lstm_cell
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
 from seq2seq_fast.triton_kernels.attention_decoder_backward import attention_decoder_backward
 from seq2seq_fast.triton_kernels.attention_decoder_step import attention_decoder_step
-from tests.triton_kernels.launches import Launch, recorded
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
@@ -106,7 +106,7 @@ def decoder_calls(
             *weights(None),
         )  # fmt: skip
 
-    return [backward, step]
+    return [forward, backward, step]
 
 
 def launches_of(calls: list[Callable[[], object]]) -> list[Launch]:
