@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -18,7 +18,7 @@ from benchmarks.gpu_launches import Launch
 from benchmarks.gpu_traffic import least, moved
 from benchmarks.gpu_workloads import SIZES, Traced, attention, cells, decoder_step_launches
 from benchmarks.machine_code import CompiledKernel
-from benchmarks.results import FOLDER
+from benchmarks.results import FOLDER, write_whole
 from benchmarks.tables import aligned
 
 # A unit of the exponential form has one saturating multiply-add, its denominator, and nothing else saturates.
@@ -112,16 +112,12 @@ def collect(traced: Sequence[Traced], devices: Sequence[Rates], told=None) -> li
 def write(path: Path, rows: Iterable[ReportRow]) -> None:
     """One line a row; a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([field.name for field in fields(ReportRow)])
-            for row in rows:
-                writer.writerow([_cell(value) for value in astuple(row)])
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow([field.name for field in fields(ReportRow)])
+    for row in rows:
+        writer.writerow([_cell(value) for value in astuple(row)])
+    write_whole(path, table.getvalue())
 
 
 def _cell(value: object) -> str:
