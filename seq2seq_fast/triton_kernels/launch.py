@@ -35,8 +35,12 @@ def power_of_two(n: int, low: int, high: int) -> int:
 
 
 def fusion() -> dict[str, Any]:
-    """Multiplications and additions may be contracted; torch.compile, which traces the launch, sets its own."""
-    return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": True}
+    """Nothing is contracted but what the source contracts; torch.compile, which traces the launch, sets its own option.
+
+    In a sum over replicated lanes a contraction rounds differently in each copy, and the copies are stored to one
+    address.
+    """
+    return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": False}
 
 
 def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:

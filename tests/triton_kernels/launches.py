@@ -13,7 +13,7 @@ from tests.support import ptx
 
 @contextmanager
 def noted() -> Iterator[list[Launch]]:
-    """As :func:`recorded`, for code that torch.compile traces: it sees the kernels."""
+    """Launches are noted and not made, where torch.compile traces: it sees the kernels."""
     launches: list[Launch] = []
     with in_place_of_launches(launches.append, traceable=True):
         yield launches
