@@ -8,8 +8,7 @@ BUILD := $(wildcard build_support/*.py)
 CXX_FILES := $(filter %.cpp %.h %.cu %.cuh,$(CSRC))
 OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_score.py gru_cell.py lstm_cell.py \
 	attention_decoder.py attention_decoder_step.py recurrent_sequence.py)
-PROOFS := tests/csrc tests/cuda_kernels tests/support/cudafiber tests/triton_kernels/test_compiled_code.py \
-	tests/triton_kernels/test_executed_code.py
+PROOFS := tests/csrc tests/cuda_kernels tests/support/cudafiber
 
 .PHONY: help setup demo test lint prove bench format clean
 
@@ -17,7 +16,7 @@ help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
 	@echo "make test    the test suite (under 10 minutes)"
 	@echo "make lint    ruff, mypy, clang-format"
-	@echo "make prove   the long proofs: other numbers of threads, sanitizers, Triton kernels and their code"
+	@echo "make prove   the long proofs: other numbers of threads, sanitizers, every form of the Triton kernels"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
 	@echo "make setup   only set up $(VENV) and build the compiled parts"
 

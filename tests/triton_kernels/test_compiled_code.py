@@ -14,8 +14,8 @@ ATTENTION = [(64, 1, 50, 512, 1024), (8, 50, 50, 512, 1024), (256, 4, 400, 1000,
 DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
 
-# For sm_120 ptxas keeps two words of this kernel in local memory, stored before its loops and loaded around them.
-OUTSIDE_OF_LOOPS = {("many_queries_backward._unit_gradients_kernel", 120): 8}
+# Here ptxas keeps two words of this kernel in local memory, stored before its loops and loaded around them.
+OUTSIDE_OF_LOOPS = {("many_queries_backward._unit_gradients_kernel", capability): 8 for capability in (80, 120)}
 
 
 def assert_fits(launches, capability):
