@@ -15,7 +15,7 @@ DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
 
 # Here ptxas keeps two words of this kernel in local memory, stored before its loops and loaded around them.
-OUTSIDE_OF_LOOPS = {("many_queries_backward._unit_gradients_kernel", capability): 8 for capability in (80, 120)}
+OUTSIDE_OF_LOOPS = {("many_queries_backward._unit_gradients_kernel", capability): 8 for capability in (80, 100, 120)}
 
 
 def assert_fits(launches, capability):
