@@ -41,7 +41,7 @@ def test_sanitizers_are_silent(name, sanitizer, schedule):
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("site", barriers())
+@pytest.mark.parametrize("site", list(barriers()))
 def test_each_barrier_is_needed_and_its_absence_noticed(site):
     name = "decoder" if site.startswith(("attention_decoder", "decoder")) else "attention"
     done = compiler.run(program(name, "thread"), CUDAFIBER_SKIP=site, TSAN_OPTIONS="halt_on_error=1")

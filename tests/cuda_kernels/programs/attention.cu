@@ -90,6 +90,21 @@ void exercise(int dtype, const Shape& s) {
     if (!std::isfinite(parts_of_v[i])) ++failures;
 }
 
+// One key beyond the range, far from the first thread's, puts its source out of range and no other.
+template <class T>
+void find_a_far_key(int dtype) {
+  const int64_t batch = 2, elements = 1000, parts = key_exponentials_parts(elements);
+  Tensor<T> keys(batch * elements);
+  keys.fill(2, 1);
+  keys.data[batch * elements - 1] = from_float<T>(41.0f);
+  Tensor<float> exponentials(keys.count);
+  std::unique_ptr<bool[]> part_in_range(new bool[batch * parts]);
+  check("key_exponentials",
+        key_exponentials(dtype, keys.data, exponentials.data, part_in_range.get(), batch, elements, nullptr));
+  for (int64_t i = 0; i < batch * parts; ++i)
+    if (part_in_range[i] != (i + 1 < batch * parts)) ++failures;
+}
+
 }  // namespace
 
 int main() {
@@ -105,6 +120,8 @@ int main() {
     exercise<float>(float32, shape);
     exercise<BFloat16>(bfloat16, shape);
   }
+  find_a_far_key<float>(float32);
+  find_a_far_key<BFloat16>(bfloat16);
   if (failures) printf("Error: %d differences\n", failures);
   return failures != 0;
 }
