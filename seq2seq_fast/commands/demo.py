@@ -1,0 +1,29 @@
+"""``seq2seq-fast demo``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+
+def make_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        description="Generate a German-English corpus, train on it with attention and without, and show test BLEU, "
+        "translations and a picture of the attention.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--output", type=str, default="build/demo", help="Folder to write everything to.")
+    parser.add_argument("--minutes", type=float, default=1.4, help="Time for the training of each of the two models.")
+    return parser
+
+
+def run(namespace: Namespace) -> None:
+    from seq2seq_fast.data import check_ranges
+    from seq2seq_fast.demo import run_demo
+
+    check_ranges("demo", namespace, above_zero=("minutes",))
+    run_demo(namespace.output, namespace.minutes)
