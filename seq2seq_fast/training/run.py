@@ -80,6 +80,8 @@ def train(
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, seed=training.seed, processes=devices * nodes
     )
+    if training.progress:
+        _announce(network, vocabularies, batches, len(train_pairs), len(validation_pairs))
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
     module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent)
@@ -100,6 +102,8 @@ def train(
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     except MisconfigurationException as error:
         raise InputError(f"training.device {training.device}: {error}") from None
+    if training.overwrite and not training.resume:
+        _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
     _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     _load_best(network, best)
@@ -108,6 +112,22 @@ def train(
     minutes = budget.timer.time_elapsed() / 60
     return TrainingResult(
         output, float(best.best_model_score or 0.0), trainer.global_step, minutes, trainer.is_global_zero
+    )
+
+
+@rank_zero_only
+def _announce(
+    network: Seq2Seq, vocabularies: tuple[Vocabulary, Vocabulary], batches: PairDataModule, train: int, validation: int
+) -> None:
+    """Say what is about to be trained on what."""
+    source, target = (f"{len(vocabulary):,}" for vocabulary in vocabularies)
+    entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    print(
+        f"{train:,} training pairs ({batches.left_out:,} left out as empty or longer than data.max_length), "
+        f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
+        f"{batches.batches_per_epoch:,} batches an epoch",
+        flush=True,
     )
 
 
@@ -124,12 +144,14 @@ def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
         )
     elif output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, a folder is wanted")
-    elif training.overwrite:
-        _remove(last.parent)
+    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"training.output {output}: no permission to write in {existing}")
 
 
 @rank_zero_only
 def _remove(folder: Path) -> None:
+    """Remove the checkpoints of the training before this one."""
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from tests.training.corpora import MODEL, settings, write_corpus
 
 SETTINGS = {
     "training": {"precision": "64", "max_steps": 20},
-    "optimization": {"learning_rate": 0.01, "warmup_steps": 3},
+    "optimization": {"learning_rate": 0.01, "warmup_steps": 3, "accumulate": 2},
 }
 
 

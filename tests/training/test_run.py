@@ -1,6 +1,8 @@
 """Whole trainings, tiny ones."""
 
 import csv
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -177,8 +179,27 @@ def test_what_is_there_already_is_not_lost(corpus, tmp_path):
     with pytest.raises(InputError, match="already holds an unfinished training"):
         train(*settings(corpus, output))
     (output / "model.safetensors").write_bytes(before)
+    with pytest.raises(InputError, match="no such file"):
+        train(*settings(corpus, output, overwrite=True, data={"train_source": "missing.de"}))
+    assert list((output / "training/checkpoints").glob("*.ckpt")), "a wrong setting cost the earlier training"
     train(*settings(corpus, output, overwrite=True, seed=5))
     assert (output / "model.safetensors").read_bytes() != before
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("seq2seq_fast.training.run.os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=r"training\.output .*deep/model: no permission to write in "):
+        train(*settings(corpus, tmp_path / "deep" / "model", data={"train_source": "missing.de"}))
+
+
+def test_a_training_says_what_it_is_about_to_do(corpus, tmp_path, capsys):
+    train(*settings(corpus, tmp_path / "model", max_steps=1, progress=True))
+    words = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(
+        r"[\d,]+ training pairs \(0 left out .*\), 12 validation pairs; [\d,]+ source and [\d,]+ target vocabulary "
+        r"entries; [\d,]+ parameters; [\d,]+ batches an epoch",
+        words,
+    ), words
 
 
 def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
