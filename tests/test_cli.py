@@ -1,6 +1,7 @@
 """The command line."""
 
 import io
+import json
 import subprocess
 import sys
 
@@ -74,6 +75,24 @@ def test_n_best_translations_are_numbered_and_scored(model, text, capsys):
     assert {row[0] for row in rows} == {"1", "2", "3", "4"} and all(float(row[2]) <= 0 for row in rows)
 
 
+def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp_path, capsys):
+    (tmp_path / "prefixes").write_text("der Hund\n\n\nein\n")
+    options = ("--format", "jsonl", "--n_best", 2, "--search.beam_size", 3, "--ensemble", model)
+    assert run("translate", model, text, "--prefixes", tmp_path / "prefixes", *options) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(record["line"], record["source"]) for record in records] == list(enumerate(LINES, start=1))
+    assert records[0]["translations"][0]["text"].startswith("der Hund")
+    for record in records:
+        scores = [one["score"] for one in record["translations"]]
+        assert scores == sorted(scores, reverse=True)
+        for one in record["translations"]:
+            written = [piece for piece in one["pieces"] if piece not in ("<pad>", "<s>")]
+            assert one["log_probability"] <= 0 and "".join(written).replace("▁", " ").strip() == one["text"]
+    assert run("translate", model, text, "--prefix", "die Katze") == 0
+    found = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("die Katze") for line in found if line) and found[2] == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +116,13 @@ def test_n_best_translations_are_numbered_and_scored(model, text, capsys):
         (["train", "--optimization.label_smoothing", "1.5"], "label_smoothing must be at least 0 and less than 1"),
         (["train", "--training.max_minutes", "-1"], "training.max_minutes must be larger than 0; got -1"),
         (["translate", "MODEL", "TEXT", "--search.beam_size", "0"], "search.beam_size must be at least 1; got 0"),
+        (
+            ["translate", "MODEL", "TEXT", "--search.max_length", "2", "--search.min_length", "3"],
+            "max_length must be at",
+        ),
+        (["translate", "MODEL", "TEXT", "--prefixes", "SHORT"], "its lines are not as many as those to translate"),
+        (["translate", "MODEL", "TEXT", "--prefix", "a", "--prefixes", "SHORT"], "exclude each other"),
+        (["translate", "MODEL", "TEXT", "--ensemble", "nowhere"], "nowhere: no such model folder"),
         (["demo", "--minutes", "0"], "demo.minutes must be larger than 0; got 0"),
         (["evaluate", "MODEL"], "evaluate.src"),
         (["translate", "MODEL", "BAD"], "line 1 is not UTF-8"),

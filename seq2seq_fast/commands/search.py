@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -14,6 +14,20 @@ def add_search(parser: ArgumentParser) -> None:
     from seq2seq_fast.decoding import SearchConfig
 
     parser.add_argument("model", type=str, help="Model folder that the train command wrote.")
+    parser.add_argument(
+        "--ensemble",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="More model folders, trained with the same vocabularies, that translate together with the first.",
+    )
+    parser.add_argument(
+        "--ensemble_average",
+        type=Literal["probabilities", "log_probabilities"],
+        default="probabilities",
+        help="What an ensemble averages.",
+    )
     parser.add_class_arguments(SearchConfig, "search")
     parser.add_argument("--device", type=str, default="cpu", help="Where to translate: cpu, cuda, cuda:1, ...")
 
@@ -28,4 +42,8 @@ def load(namespace: Namespace) -> tuple[Translator, Any]:
         torch.empty(0, device=namespace.device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {namespace.device}: {str(error).splitlines()[0]}") from None
-    return Translator.load(namespace.model, namespace.device), SearchConfig(**namespace.search.as_dict())
+    search = SearchConfig(**namespace.search.as_dict())
+    if not namespace.ensemble:
+        return Translator.load(namespace.model, namespace.device), search
+    folders = [namespace.model, *namespace.ensemble]
+    return Translator.load_ensemble(folders, namespace.device, namespace.ensemble_average), search

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Literal
 
 from seq2seq_fast.commands.search import add_search, load
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
+
+    from seq2seq_fast.decoding import Translation
 
 
 def make_parser() -> ArgumentParser:
@@ -26,7 +30,21 @@ def make_parser() -> ArgumentParser:
         "--n_best",
         type=int,
         default=1,
-        help="Translations of each sentence; more than one are written as: line number ||| translation ||| score.",
+        help="Translations of each sentence; as text, more than one are: line number ||| translation ||| score.",
+    )
+    parser.add_argument(
+        "--format",
+        type=Literal["text", "jsonl"],
+        default="text",
+        help="Text, or for each sentence a line of JSON: line, source, and translations, best first, each with text, "
+        "score, log_probability and pieces.",
+    )
+    parser.add_argument("--prefix", type=str, default="", help="Text that every translation begins with.")
+    parser.add_argument(
+        "--prefixes",
+        type=str,
+        default=None,
+        help="Text file whose line N begins translation N; empty lines force none.",
     )
     parser.add_argument(
         "--lines", type=int, default=512, help="Lines that are read and translated together; 1 answers each at once."
@@ -40,13 +58,20 @@ def run(namespace: Namespace) -> None:
     translator, search = load(namespace)
     if not 1 <= namespace.n_best <= search.beam_size:
         raise InputError(f"n_best must lie between 1 and search.beam_size, {search.beam_size}; got {namespace.n_best}")
+    if namespace.prefix and namespace.prefixes:
+        raise InputError("--prefix and --prefixes exclude each other: give one of them")
     # A person at the keyboard is answered line by line.
     lines = 1 if namespace.input == "-" and sys.stdin.isatty() else max(1, namespace.lines)
     number = 0
-    for block in _blocks(_input_lines(namespace.input), lines):
-        for found in translator.search(block, search, n_best=namespace.n_best):
+    for block in _blocks(_sentences(namespace), lines):
+        sentences, prefixes = zip(*block, strict=True)
+        for sentence, found in zip(
+            sentences, translator.search(sentences, search, n_best=namespace.n_best, prefixes=prefixes), strict=True
+        ):
             number += 1
-            if namespace.n_best == 1:
+            if namespace.format == "jsonl":
+                print(json.dumps(_record(number, sentence, found), ensure_ascii=False))
+            elif namespace.n_best == 1:
                 print(found[0].text)
             else:
                 for translation in found:
@@ -54,15 +79,38 @@ def run(namespace: Namespace) -> None:
         sys.stdout.flush()
 
 
-def _input_lines(name: str) -> Iterator[str]:
-    from seq2seq_fast.data import read_lines
+def _record(number: int, sentence: str, found: list[Translation]) -> dict[str, Any]:
+    translations = [
+        {
+            "text": one.text,
+            "score": round(one.score, 6),
+            "log_probability": round(one.log_probability, 6),
+            "pieces": one.target_pieces,
+        }
+        for one in found
+    ]
+    return {"line": number, "source": sentence, "translations": translations}
+
+
+def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
+    """Yield each sentence with what its translation must begin with."""
+    from seq2seq_fast.data import InputError, read_lines
     from seq2seq_fast.data.text import decode_lines
 
-    return decode_lines(sys.stdin.buffer, "standard input") if name == "-" else read_lines(name)
+    name = namespace.input
+    lines = decode_lines(sys.stdin.buffer, "standard input") if name == "-" else read_lines(name)
+    if namespace.prefixes is None:
+        for line in lines:
+            yield line, namespace.prefix
+        return
+    for line, prefix in zip_longest(lines, read_lines(namespace.prefixes)):
+        if line is None or prefix is None:
+            raise InputError(f"{namespace.prefixes}: its lines are not as many as those to translate")
+        yield line, prefix
 
 
-def _blocks(lines: Iterator[str], size: int) -> Iterator[list[str]]:
-    block: list[str] = []
+def _blocks(lines: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+    block: list[tuple[str, str]] = []
     for line in lines:
         block.append(line)
         if len(block) == size:

@@ -84,8 +84,17 @@ class SentencePieceVocabulary(Vocabulary):
     def encode(self, text: str) -> list[int]:
         return self._processor.EncodeAsIds(text)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._processor.DecodeIds([int(i) for i in ids if int(i) not in self._specials])
+    def segment(self, text: str) -> list[str]:
+        return self._processor.EncodeAsPieces(text)
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
+        known = [int(i) for i in ids if int(i) not in self._specials]
+        if unknown is None:
+            return self._processor.DecodeIds(known)
+        replacements = iter(unknown)
+        pieces = [next(replacements) if i == self.unknown_id else self._processor.IdToPiece(i) for i in known]
+        # What is no piece of the model is left as it is, its sign for a space too.
+        return self._processor.DecodePieces(pieces).replace("▁", " ").strip()
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [self._processor.IdToPiece(int(i)) for i in ids]

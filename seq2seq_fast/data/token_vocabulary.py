@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, Literal, cast
 
 from seq2seq_fast.data.errors import InputError
@@ -63,10 +64,13 @@ class TokenVocabulary(Vocabulary):
     def encode(self, text: str) -> list[int]:
         return [self._ids.get(token, self.unknown_id) for token in tokenize(text, self._level)]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        tokens = [self._tokens[i] for i in ids if i not in (self.pad_id, self.bos_id, self.eos_id)]
-        unknown = SPACE + SPECIALS[self.unknown_id]
-        text = "".join(unknown if token == SPECIALS[self.unknown_id] else token for token in tokens)
+    def segment(self, text: str) -> list[str]:
+        return tokenize(text, self._level)
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
+        known = [i for i in ids if i not in (self.pad_id, self.bos_id, self.eos_id)]
+        replacements = repeat(SPACE + SPECIALS[self.unknown_id]) if unknown is None else iter(unknown)
+        text = "".join(next(replacements) if i == self.unknown_id else self._tokens[i] for i in known)
         return text.replace(SPACE, " ").strip()
 
     def pieces(self, ids: Sequence[int]) -> list[str]:

@@ -37,8 +37,17 @@ class Vocabulary(ABC):
         """Return the numbers of the text's pieces, without begin and end of sentence."""
 
     @abstractmethod
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of piece numbers; padding, begin and end of sentence give nothing."""
+    def segment(self, text: str) -> list[str]:
+        """Return the text of each piece that `encode` gives, ``▁`` for a space before it; unknown ones keep theirs."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
+        """Return the text of piece numbers; padding, begin and end of sentence give nothing.
+
+        Args:
+            ids: the numbers.
+            unknown: for each unknown piece among them, in order, the text to put in its place, as `segment` writes it.
+        """
 
     @abstractmethod
     def pieces(self, ids: Sequence[int]) -> list[str]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
+from seq2seq_fast.decoding.restrictions import Restrictions
 
 
 def penalty_of(length: int, alpha: float) -> float:
     """Return ``((5 + length) / 6) ** alpha`` (Wu et al. 2016, "Google's Neural Machine Translation System", eq. 14)."""
     return ((5.0 + length) / 6.0) ** alpha
+
+
+def coverage_of(attended: Tensor) -> Tensor:
+    """Return ``sum_i log(min(sum_j p_ij, 1))`` (the same, eq. 14) over the source positions i.
+
+    Args:
+        attended: [..., Tx], the weights p_ij that each source position has got from all pieces j; nothing at all counts
+            as the smallest number that there is, so that the sum stays finite.
+    """
+    return attended.clamp(torch.finfo(attended.dtype).tiny, 1.0).log().sum(dim=-1)
 
 
 @torch.inference_mode()
@@ -25,40 +37,48 @@ def beam_search(
     eos_id: int,
     beam_size: int = 5,
     length_penalty: float = 1.0,
+    coverage_penalty: float = 0.0,
     n_best: int = 1,
     limits: SearchLimits | None = None,
+    no_repeat_ngram: int = 0,
+    prefixes: Sequence[Sequence[int]] | None = None,
     need_weights: bool = False,
 ) -> list[list[Hypothesis]]:
     """Translate a batch, keeping the ``beam_size`` most probable beginnings of each translation.
 
     The beams of a source are queries on its one memory: its keys and values are never repeated. Of the candidates for
-    the next position, those that end and are among the ``beam_size`` best are kept as finished; the search for a source
-    is over when no beam's log probability, over the penalty of its length so far, beats its ``n_best`` finished ones,
-    or at the longest output. With ``length_penalty`` 0 no translation that the beam could still reach would be better.
+    the next position, those that end and are among the ``beam_size`` best are kept as finished, with the score
+    ``log P / penalty_of(length, alpha) + beta coverage_of(attended)``; the search for a source is over when no beam's
+    log probability, over the penalty of its length so far, beats its ``n_best`` finished ones, or at the longest
+    output. With ``length_penalty`` 0 no translation that the beam could still reach would be better.
 
     Args:
-        model, source, lengths, bos_id, eos_id, limits, need_weights: as in `greedy_search`.
+        model, source, lengths, bos_id, eos_id, limits, no_repeat_ngram, prefixes, need_weights: as in `greedy_search`.
         beam_size: K, at least 1; 1 gives what `greedy_search` gives.
         length_penalty: the exponent alpha; 0 compares log probabilities, which favours short translations.
+        coverage_penalty: the factor beta on what the attention has left out of the source; 0 does without.
         n_best: how many hypotheses to return for each source, at most ``beam_size``.
 
     Returns:
         For each source its hypotheses, best score first.
 
     Raises:
-        ValueError: ``beam_size`` or ``n_best`` is out of range.
+        ValueError: ``beam_size`` or ``n_best`` is out of range, or there is no attention for a coverage penalty.
     """
     if not 1 <= n_best <= beam_size:
         raise ValueError(f"n_best must lie between 1 and beam_size; got n_best={n_best}, beam_size={beam_size}")
     if source.shape[0] == 0:
         return []
+    restrictions = Restrictions(limits or SearchLimits(), eos_id, no_repeat_ngram=no_repeat_ngram, prefixes=prefixes)
     search = _Beams(
-        source, lengths, (limits or SearchLimits()).most(lengths), beam_size, length_penalty, n_best, eos_id
+        source, lengths, restrictions, beam_size, length_penalty, coverage_penalty, n_best, eos_id, need_weights
     )
     state = start(model, source, lengths).expand(beam_size)
     tokens = source.new_full((source.shape[0], beam_size), bos_id)
     while True:
-        logits, state, weights = model.step(tokens, state, need_weights=need_weights)
+        logits, state, weights = model.step(tokens, state, need_weights=need_weights or coverage_penalty != 0)
+        if weights is None and coverage_penalty != 0:
+            raise ValueError("a coverage penalty needs a model with attention; this one has none")
         parents, tokens = search.advance(torch.log_softmax(logits.float(), dim=-1), weights)
         state = state.reorder(parents)
         kept = search.drop_finished()
@@ -77,12 +97,23 @@ class _Beams:
     """The beams of the sources that are still searched, and what has been finished of all."""
 
     def __init__(
-        self, source: Tensor, lengths: Tensor, most: Tensor, beam_size: int, alpha: float, n_best: int, eos_id: int
+        self,
+        source: Tensor,
+        lengths: Tensor,
+        restrictions: Restrictions,
+        beam_size: int,
+        alpha: float,
+        beta: float,
+        n_best: int,
+        eos_id: int,
+        keep_weights: bool,
     ) -> None:
         batch = source.shape[0]
         self.finished: list[list[Hypothesis]] = [[] for _ in range(batch)]
-        self._lengths, self._most = lengths.tolist(), most.tolist()
-        self._beam_size, self._alpha, self._n_best, self._eos_id = beam_size, alpha, n_best, eos_id
+        self._restrictions = restrictions
+        self._lengths, self._most = lengths.tolist(), restrictions.most(lengths).tolist()
+        self._beam_size, self._alpha, self._beta, self._n_best, self._eos_id = beam_size, alpha, beta, n_best, eos_id
+        self._keep_weights = keep_weights
         self._rows = list(range(batch))
         self._active = [True] * batch
         # All beams of a source begin alike: only the first may give candidates at the first position.
@@ -90,6 +121,11 @@ class _Beams:
         self._scores[:, 0] = 0.0
         self._tokens = source.new_zeros(batch, beam_size, 0)
         self._weights: Tensor | None = None
+        # What each position of the source has got of the attention; 1 in padding, whose coverage then counts nothing.
+        self._attended: Tensor | None = None
+        if beta != 0:
+            outside = torch.arange(source.shape[1], device=source.device) >= lengths.to(source.device).unsqueeze(1)
+            self._attended = outside.float().unsqueeze(1).expand(-1, beam_size, -1)
 
     @property
     def done(self) -> bool:
@@ -105,6 +141,7 @@ class _Beams:
             parents and pieces, int64 [B, K]: beam k goes on from the old beam ``parents[b, k]`` with ``pieces[b, k]``.
         """
         size, vocabulary = self._beam_size, log_probabilities.shape[2]
+        log_probabilities = self._restrictions.apply(log_probabilities, self._tokens, self._rows)
         totals = (self._scores.unsqueeze(2) + log_probabilities).flatten(1)
         scores, index = totals.topk(min(2 * size, totals.shape[1]), dim=1)
         parents, pieces = index // vocabulary, index % vocabulary
@@ -116,6 +153,7 @@ class _Beams:
         self._scores, parents, pieces = (part.gather(1, going_on) for part in (scores, parents, pieces))
         self._scores = self._scores.masked_fill(pieces == self._eos_id, float("-inf"))
         self._tokens = torch.cat([_pick(self._tokens, parents), pieces.unsqueeze(2)], dim=2)
+        self._attended = None if self._attended is None else _pick(self._attended, parents)
         self._weights = None if self._weights is None else _pick(self._weights, parents)
         self._close()
         return parents, pieces
@@ -129,11 +167,14 @@ class _Beams:
         self._rows = [self._rows[place] for place in places]
         self._active = [True] * len(places)
         self._scores, self._tokens = self._scores[kept], self._tokens[kept]
+        self._attended = None if self._attended is None else self._attended[kept]
         self._weights = None if self._weights is None else self._weights[kept]
         return kept
 
     def _remember(self, weights: Tensor | None) -> None:
-        if weights is not None:
+        if weights is not None and self._attended is not None:
+            self._attended = self._attended + weights.float()
+        if weights is not None and self._keep_weights:
             step = weights.float().unsqueeze(2)
             self._weights = step if self._weights is None else torch.cat([self._weights, step], dim=2)
 
@@ -159,7 +200,10 @@ class _Beams:
                     if len(finished) < self._n_best and score > float("-inf"):
                         self._add(place, beam, score, penalty)
                 self._active[place] = False
+            elif max(scores[place]) == float("-inf"):
+                self._active[place] = False
             elif len(finished) >= self._n_best:
+                # No coverage is above 0, so none that is still to come can lift a beam above this.
                 self._active[place] = max(scores[place]) / penalty > finished[self._n_best - 1].score
 
     def _add(self, place: int, beam: int, log_probability: float, penalty: float) -> None:
@@ -168,8 +212,11 @@ class _Beams:
         weights = None
         if self._weights is not None:
             weights = self._weights[place, beam, : len(tokens), : self._lengths[row]]
+        score = log_probability / penalty
+        if self._attended is not None:
+            score += self._beta * float(coverage_of(self._attended[place, beam]))
         finished = self.finished[row]
-        finished.append(Hypothesis(tokens, log_probability, log_probability / penalty, weights))
+        finished.append(Hypothesis(tokens, log_probability, score, weights))
         finished.sort(key=lambda found: -found.score)
         del finished[self._n_best :]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
+from seq2seq_fast.decoding.restrictions import Restrictions
 
 
 @torch.inference_mode()
@@ -19,21 +21,25 @@ def greedy_search(
     bos_id: int,
     eos_id: int,
     limits: SearchLimits | None = None,
+    no_repeat_ngram: int = 0,
+    prefixes: Sequence[Sequence[int]] | None = None,
     need_weights: bool = False,
 ) -> list[Hypothesis]:
     """Translate a batch, position by position; sentences that have ended leave it.
 
     Args:
-        model: a `seq2seq_fast.nn.Seq2Seq` in evaluation mode.
+        model: a `seq2seq_fast.nn.Seq2Seq` in evaluation mode, or an `Ensemble`.
         source: int64 [B, Tx], padded. lengths: int64 [B].
         bos_id, eos_id: begin and end piece of the target vocabulary.
-        limits: the longest outputs.
+        limits: the longest and the shortest outputs.
+        no_repeat_ngram, prefixes: see `Restrictions`; what is forced or left over by them keeps its log probability.
         need_weights: whether the hypotheses carry their attention.
 
     Returns:
         B hypotheses; the score is the log probability.
     """
-    most = (limits or SearchLimits()).most(lengths)
+    restrictions = Restrictions(limits or SearchLimits(), eos_id, no_repeat_ngram=no_repeat_ngram, prefixes=prefixes)
+    most = restrictions.most(lengths)
     batch, longest = source.shape[0], int(most.max()) if len(most) else 0
     state = start(model, source, lengths)
     tokens = source.new_full((batch,), bos_id)
@@ -45,7 +51,10 @@ def greedy_search(
     active = torch.ones(batch, dtype=torch.bool, device=source.device)
     for position in range(longest):
         logits, state, weights = model.step(tokens, state, need_weights=need_weights)
-        best, tokens = torch.log_softmax(logits.float(), dim=-1).max(dim=-1)
+        allowed = restrictions.apply(
+            torch.log_softmax(logits.float(), dim=-1).unsqueeze(1), outputs[rows, None, :position], rows
+        )
+        best, tokens = allowed.squeeze(1).max(dim=-1)
         log_probabilities[rows] += best * active
         if attention is not None and weights is not None:
             attention[rows, position] = weights.float()

@@ -14,7 +14,7 @@ class Hypothesis(NamedTuple):
     Attributes:
         tokens: the numbers of its pieces, without begin and end piece.
         log_probability: of all its pieces and, where it has ended by itself, the end piece.
-        score: what the search has compared: the log probability over the length penalty.
+        score: what the search has compared: the log probability over the length penalty, and the coverage penalty.
         weights: [len(tokens), Tx], the attention of each piece to the source (its end piece included); None where
             not asked for or where the model has no attention.
     """
@@ -27,17 +27,25 @@ class Hypothesis(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """The most pieces that a source of a length may give: ``ratio * length + extra``.
+    """How many pieces, the end piece not counted, the translation of a source may have.
 
-    It depends on the sentence alone, so a batch gives what its sentences give one by one.
+    At most ``ratio * length + extra`` for a source of that length, and at most ``longest``: it ends by itself with less
+    than that, or is cut there. At least ``shortest``. All of it depends on the sentence alone, so a batch gives what
+    its sentences give one by one.
     """
 
     ratio: float = 2.0
     extra: int = 10
+    shortest: int = 0
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.longest is not None and not self.shortest <= self.longest:
+            raise ValueError(f"longest must be at least shortest, {self.shortest}; got {self.longest}")
 
     def most(self, lengths: Tensor) -> Tensor:
         """Return int64 [B] for source lengths [B] (each at least 1, end piece included)."""
-        return (self.ratio * lengths).long() + self.extra
+        return ((self.ratio * lengths).long() + self.extra).clamp(min=self.shortest, max=self.longest)
 
 
 def start(model: Any, source: Tensor, lengths: Tensor) -> Any:

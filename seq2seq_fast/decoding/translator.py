@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from seq2seq_fast.data import TokenBudgetSampler, Vocabulary, check_ranges, pad
+from seq2seq_fast.data import InputError, TokenBudgetSampler, Vocabulary, check_ranges, pad
 from seq2seq_fast.decoding.beam import beam_search
+from seq2seq_fast.decoding.ensemble import Average, Ensemble, has_attention
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
 from seq2seq_fast.decoding.model_folder import load_model_folder
@@ -27,16 +28,39 @@ class SearchConfig:
         length_penalty: Exponent of the length penalty; 0 compares bare probabilities, which favours short translations.
         batch_tokens: The most source tokens, padding and beams included, that are translated together.
         length_ratio: A translation has at most this many pieces for each piece of the source, and ten more.
+        min_length: The fewest pieces of a translation.
+        max_length: The most pieces of a translation, however long its source.
+        coverage_penalty: Factor on the logarithms of what attention has left out of the source (Wu et al. 2016); 0 does
+            without. Greedy search has nothing to compare and leaves it.
+        no_repeat_ngram: No sequence of this many pieces may come twice in a translation; 0 allows it.
+        replace_unknown: Put in place of an unknown piece the piece of the source that it attends to most.
     """
 
     beam_size: int = 5
     length_penalty: float = 1.0
     batch_tokens: int = 8000
     length_ratio: float = 2.0
+    min_length: int = 0
+    max_length: int | None = None
+    coverage_penalty: float = 0.0
+    no_repeat_ngram: int = 0
+    replace_unknown: bool = False
 
     def __post_init__(self) -> None:
-        least = {"beam_size": 1, "length_penalty": 0, "batch_tokens": 1, "length_ratio": 0}
+        least = {
+            "beam_size": 1, "length_penalty": 0, "batch_tokens": 1, "length_ratio": 0, "min_length": 0,
+            "max_length": 1, "coverage_penalty": 0, "no_repeat_ngram": 0,
+        }  # fmt: skip
         check_ranges("search", self, at_least=least)
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise InputError(
+                f"search.max_length must be at least search.min_length, {self.min_length}; got {self.max_length}"
+            )
+
+    @property
+    def limits(self) -> SearchLimits:
+        """The lengths, as the searches take them."""
+        return SearchLimits(self.length_ratio, shortest=self.min_length, longest=self.max_length)
 
 
 class Translation(NamedTuple):
@@ -44,13 +68,16 @@ class Translation(NamedTuple):
 
     Attributes:
         text: detokenised.
-        score: its log probability over the length penalty (greedy search: without penalty).
+        score: what the search compared: its log probability over the length penalty, and the coverage penalty (greedy
+            search: without penalties).
+        log_probability: of its pieces and, where it ended by itself, of its end.
         source_pieces, target_pieces: the pieces of both sides, the source's end piece included.
         weights: [target pieces, source pieces], the attention; None where not asked for or where there is none.
     """
 
     text: str
     score: float
+    log_probability: float
     source_pieces: list[str]
     target_pieces: list[str]
     weights: Tensor | None
@@ -64,11 +91,11 @@ class Translator:
     ['Two dogs are playing in the snow.']
 
     Args:
-        model: in evaluation mode; its device is where translations run.
+        model: in evaluation mode, or an ensemble; its device is where translations run.
         source_vocabulary, target_vocabulary: those that it was trained with.
     """
 
-    def __init__(self, model: Seq2Seq, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> None:
+    def __init__(self, model: Seq2Seq | Ensemble, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary) -> None:
         self.model = model
         self.source_vocabulary = source_vocabulary
         self.target_vocabulary = target_vocabulary
@@ -81,6 +108,24 @@ class Translator:
             InputError: it is not one.
         """
         return cls(*load_model_folder(folder, device))
+
+    @classmethod
+    def load_ensemble(
+        cls, folders: Sequence[str | Path], device: str = "cpu", average: Average = "probabilities"
+    ) -> Translator:
+        """Load model folders that translate together, see `Ensemble`.
+
+        Raises:
+            InputError: one is no model folder, or has other vocabularies than the first.
+        """
+        loaded = [load_model_folder(folder, device) for folder in folders]
+        (_, source, target), *others = loaded
+        for folder, (_, *vocabularies) in zip(folders[1:], others, strict=True):
+            if [each.serialized() for each in vocabularies] != [source.serialized(), target.serialized()]:
+                raise InputError(
+                    f"{folder}: its vocabularies are not those of {folders[0]}: they cannot translate together"
+                )
+        return cls(Ensemble([model for model, _, _ in loaded], average), source, target)
 
     def translate(self, sentences: Iterable[str], config: SearchConfig | None = None) -> list[str]:
         """Return the best translation of each sentence; an empty one stays empty."""
@@ -100,6 +145,7 @@ class Translator:
         config: SearchConfig | None = None,
         *,
         n_best: int = 1,
+        prefixes: Sequence[str] | None = None,
         need_weights: bool = False,
     ) -> list[list[Translation]]:
         """Return the ``n_best`` translations of each sentence, best first, with scores and alignments.
@@ -110,51 +156,87 @@ class Translator:
             sentences: text.
             config: how to search.
             n_best: at most the beam size.
+            prefixes: what the translation of each sentence must begin with, in whole pieces; empty text forces nothing.
             need_weights: whether the translations carry the attention.
+
+        Raises:
+            InputError: a setting needs attention and the model has none.
         """
         config = config or SearchConfig()
+        self._check_attention(config)
         encoded = [self.source_vocabulary.encode(sentence) for sentence in sentences]
-        results: list[list[Translation]] = [[Translation("", 0.0, [], [], None)] for _ in sentences]
+        results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
         places = [place for place, ids in enumerate(encoded) if ids]
         sources = [[*encoded[place], self.source_vocabulary.eos_id] for place in places]
+        begins = [self.target_vocabulary.encode(prefixes[place]) if prefixes else [] for place in places]
         lengths = [(len(source), 0) for source in sources]
         budget = max(1, config.batch_tokens // config.beam_size)
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
-            rows = [sources[index] for index in batch]
-            for index, found in zip(batch, self._search(rows, config, n_best, need_weights), strict=True):
-                results[places[index]] = [self._translation(sources[index], hypothesis) for hypothesis in found]
+            rows, forced = [sources[index] for index in batch], [begins[index] for index in batch]
+            found = self._search(rows, forced, config, n_best, need_weights or config.replace_unknown)
+            for index, hypotheses in zip(batch, found, strict=True):
+                sentence = sentences[places[index]]
+                results[places[index]] = [
+                    self._translation(sources[index], one, sentence if config.replace_unknown else None, need_weights)
+                    for one in hypotheses
+                ]
         return results
 
+    def _check_attention(self, config: SearchConfig) -> None:
+        wanted = [name for name in ("coverage_penalty", "replace_unknown") if getattr(config, name)]
+        if wanted and not has_attention(self.model):
+            raise InputError(f"search.{wanted[0]} needs a model with attention; this one has none")
+
     def _search(
-        self, sources: list[list[int]], config: SearchConfig, n_best: int, need_weights: bool
+        self,
+        sources: list[list[int]],
+        prefixes: list[list[int]],
+        config: SearchConfig,
+        n_best: int,
+        need_weights: bool,
     ) -> list[list[Hypothesis]]:
         device = next(self.model.parameters()).device
         source, lengths = (part.to(device) for part in pad(sources, self.source_vocabulary.pad_id))
-        limits = SearchLimits(ratio=config.length_ratio)
-        bos_id, eos_id = self.target_vocabulary.bos_id, self.target_vocabulary.eos_id
+        shared: dict[str, Any] = {
+            "bos_id": self.target_vocabulary.bos_id,
+            "eos_id": self.target_vocabulary.eos_id,
+            "limits": config.limits,
+            "no_repeat_ngram": config.no_repeat_ngram,
+            "prefixes": prefixes,
+            "need_weights": need_weights,
+        }
         if config.beam_size == 1 and n_best == 1:
-            found = greedy_search(
-                self.model, source, lengths, bos_id=bos_id, eos_id=eos_id, limits=limits, need_weights=need_weights
-            )
-            return [[hypothesis] for hypothesis in found]
+            return [[hypothesis] for hypothesis in greedy_search(self.model, source, lengths, **shared)]
         return beam_search(
             self.model,
             source,
             lengths,
-            bos_id=bos_id,
-            eos_id=eos_id,
             beam_size=config.beam_size,
             length_penalty=config.length_penalty,
+            coverage_penalty=config.coverage_penalty,
             n_best=n_best,
-            limits=limits,
-            need_weights=need_weights,
+            **shared,
         )
 
-    def _translation(self, source: list[int], hypothesis: Hypothesis) -> Translation:
+    def _translation(
+        self, source: list[int], hypothesis: Hypothesis, sentence: str | None, need_weights: bool
+    ) -> Translation:
+        unknown = None if sentence is None else self._attended_most(sentence, hypothesis)
         return Translation(
-            self.target_vocabulary.decode(hypothesis.tokens),
+            self.target_vocabulary.decode(hypothesis.tokens, unknown),
             hypothesis.score,
+            hypothesis.log_probability,
             self.source_vocabulary.pieces(source),
             self.target_vocabulary.pieces(hypothesis.tokens),
-            hypothesis.weights,
+            hypothesis.weights if need_weights else None,
         )
+
+    def _attended_most(self, sentence: str, hypothesis: Hypothesis) -> list[str]:
+        """For each unknown piece of a translation, the text of the source's piece that it attends to most."""
+        places = [t for t, piece in enumerate(hypothesis.tokens) if piece == self.target_vocabulary.unknown_id]
+        if not places:
+            return []
+        assert hypothesis.weights is not None
+        segments = self.source_vocabulary.segment(sentence)
+        # The end piece of the source has no text.
+        return [segments[int(hypothesis.weights[place, :-1].argmax())] for place in places]

@@ -41,6 +41,15 @@ def test_special_pieces_are_distinct_and_decode_to_nothing(vocabulary):
     assert vocabulary.decode(specials) == ""
 
 
+def test_the_text_of_each_piece_is_kept_where_it_is_unknown(vocabulary):
+    line = "Der Hund sieht 漢字 und Ω."
+    ids, segments = vocabulary.encode(line), vocabulary.segment(line)
+    assert len(ids) == len(segments) and "".join(segments).replace("▁", " ").strip() == line
+    unknown = [text for index, text in zip(ids, segments, strict=True) if index == vocabulary.unknown_id]
+    assert unknown and vocabulary.decode(ids, unknown) == line
+    assert vocabulary.decode(vocabulary.encode(LINES[0]), []) == LINES[0]
+
+
 def test_a_saved_vocabulary_loads_again(vocabulary, tmp_path):
     path = vocabulary.save(tmp_path / "source")
     for name in (path, tmp_path / "source"):

@@ -1,8 +1,9 @@
 """Text to text."""
 
 import pytest
+import torch
 
-from seq2seq_fast.data import build_vocabulary
+from seq2seq_fast.data import InputError, build_vocabulary
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.nn import Seq2SeqConfig
 from tests.decoding.models import small_model
@@ -57,3 +58,49 @@ def test_n_best_translations_come_with_scores_pieces_and_weights(translator):
             assert one.source_pieces == [*("▁" + word for word in line.split()), "</s>"]
             assert one.weights.shape == (len(one.target_pieces), len(one.source_pieces))
             assert all(piece in one.text for piece in (word.strip("▁") for word in one.target_pieces if "▁" in word))
+
+
+def test_translations_begin_with_their_prefixes(translator):
+    prefixes = ["der kleine", "", "die", "zwei", "Hunde"]
+    for beam_size in (1, 3):
+        found = translator.search(LINES, SearchConfig(beam_size=beam_size), prefixes=prefixes)
+        free = translator.search(LINES, SearchConfig(beam_size=beam_size))
+        for line, prefix, [one], [other] in zip(LINES, prefixes, found, free, strict=True):
+            assert one.text.startswith(prefix if line else "")
+            assert prefix or one == other
+
+
+def test_lengths_are_kept_in_every_search(translator):
+    for beam_size in (1, 3):
+        config = SearchConfig(beam_size=beam_size, min_length=4, max_length=6)
+        found = translator.search([line for line in LINES if line], config)
+        assert all(4 <= len(one.target_pieces) <= 6 for [one] in found)
+
+
+def test_unknown_pieces_give_way_to_the_words_that_they_attend_to():
+    vocabulary = build_vocabulary(LINES, "words", 12)
+    model = small_model(len(vocabulary), source_vocabulary=len(vocabulary), seed=1, sharpness=2.0, end=-9.0)
+    with torch.no_grad():
+        model.decoder.output.bias[vocabulary.unknown_id] = 4.0
+    translator = Translator(model, vocabulary, vocabulary)
+    config = SearchConfig(beam_size=2, replace_unknown=True, max_length=8)
+    sentences = ["Der Wolf sieht die Katze", "drei Igel"]
+    replaced = 0
+    for sentence, [one] in zip(sentences, translator.search(sentences, config, need_weights=True), strict=True):
+        words = sentence.split()
+        expected = [
+            words[int(row[: len(words)].argmax())] if piece == "<unk>" else piece.strip("▁")
+            for piece, row in zip(one.target_pieces, one.weights, strict=True)
+        ]
+        assert one.text.split() == expected
+        replaced += one.target_pieces.count("<unk>")
+    assert replaced > 2
+    assert translator.search(sentences, config)[0][0].weights is None
+
+
+def test_a_setting_that_needs_attention_says_so():
+    vocabulary = build_vocabulary(LINES, "words", 40)
+    model = small_model(len(vocabulary), source_vocabulary=len(vocabulary), attention=None)
+    for settings in ({"coverage_penalty": 0.2}, {"replace_unknown": True}):
+        with pytest.raises(InputError, match=f"search.{next(iter(settings))} needs a model with attention"):
+            Translator(model, vocabulary, vocabulary).translate(["ein Hund"], SearchConfig(**settings))
