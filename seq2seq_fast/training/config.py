@@ -116,6 +116,11 @@ class TrainingConfig:
         average: Validate and keep a running average of the weights, which keeps this share of itself at each step
             (0.999, say); 0 keeps the weights themselves.
         keep_best: How many of the best checkpoints (by BLEU) to keep.
+        keep_last: How many of the checkpoints of the last validations to keep besides.
+        average_checkpoints: When training ends, average the weights of this many kept checkpoints, and write the
+            average if its validation BLEU is better than the best checkpoint's; 0 averages none.
+        average_of: Which checkpoints average_checkpoints takes, the best or the last.
+        average_always: Write the average even where it is not better.
         resume: Go on from the last checkpoint in output.
         overwrite: Replace the model that output already holds.
         device: Where to train; auto takes a GPU where there is one.
@@ -135,6 +140,10 @@ class TrainingConfig:
     patience: int = 0
     average: float = 0.0
     keep_best: int = 1
+    keep_last: int = 0
+    average_checkpoints: int = 0
+    average_of: Literal["best", "last"] = "best"
+    average_always: bool = False
     resume: bool = False
     overwrite: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -146,9 +155,14 @@ class TrainingConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        least = {"max_epochs": 1, "max_steps": 1, "patience": 0, "keep_best": 1, "devices": 1, "nodes": 1, "seed": 0}
+        least = {
+            "max_epochs": 1, "max_steps": 1, "patience": 0, "keep_best": 1, "keep_last": 0, "average_checkpoints": 0,
+            "devices": 1, "nodes": 1, "seed": 0,
+        }  # fmt: skip
         check_ranges(
             "training", self, at_least=least, above_zero=("max_minutes", "validate_every"), shares=("average",)
         )
+        if self.average_checkpoints == 1:
+            raise InputError("training.average_checkpoints must be 0 or at least 2; got 1")
         if self.max_minutes is None and self.max_epochs is None and self.max_steps is None:
             self.max_epochs = 10

@@ -77,6 +77,13 @@ class TranslationModule(pl.LightningModule):
             self._translations[number] = self._vocabulary.decode(hypothesis.tokens)
 
     def on_validation_epoch_end(self) -> None:
+        loss, bleu = self.validation_figures()
+        # Every process has the same figures.
+        self.log("validation_loss", loss, sync_dist=True)
+        self.log("validation_bleu", bleu, prog_bar=True, sync_dist=True)
+
+    def validation_figures(self) -> tuple[float, float]:
+        """Return loss and BLEU of all that was validated since this was last asked, in all processes."""
         own = (self._translations, self._validation_loss, self._validation_tokens)
         parts = [own] * self.trainer.world_size
         if self.trainer.world_size > 1:
@@ -87,9 +94,7 @@ class TranslationModule(pl.LightningModule):
         scores = score([translations[n] for n in numbers], [self._references[n] for n in numbers])
         self._translations = {}
         self._validation_loss = self._validation_tokens = 0.0
-        # Every process has the same figures.
-        self.log("validation_loss", loss, sync_dist=True)
-        self.log("validation_bleu", scores.bleu, prog_bar=True, sync_dist=True)
+        return loss, scores.bleu
 
     def configure_optimizers(self) -> Any:
         # Lightning does not clip the gradients of a fused optimizer in mixed precision.

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 import yaml
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -24,8 +23,10 @@ from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, ProgressBar, TokensPerSecond, ValidationReport
+from seq2seq_fast.training.checkpoints import read_weights
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
 from seq2seq_fast.training.data_module import PairDataModule, load_pairs, make_vocabularies
+from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
@@ -85,19 +86,10 @@ def train(
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
     module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent)
-    best = ModelCheckpoint(
-        last.parent,
-        filename="step{step}-bleu{validation_bleu:.2f}",
-        auto_insert_metric_name=False,
-        monitor="validation_bleu",
-        mode="max",
-        save_top_k=training.keep_best,
-        save_weights_only=True,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
-    callbacks = [*_callbacks(training, budget), best, *average, LastCheckpoint(last)]
+    final = [kept.final] if kept.final else []
+    callbacks = [*_callbacks(training, budget), *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     except MisconfigurationException as error:
@@ -106,13 +98,11 @@ def train(
         _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
     _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
-    _load_best(network, best)
+    bleu = _load_best(network, kept)
     if trainer.is_global_zero:
         save_model_folder(output, network, *vocabularies)
     minutes = budget.timer.time_elapsed() / 60
-    return TrainingResult(
-        output, float(best.best_model_score or 0.0), trainer.global_step, minutes, trainer.is_global_zero
-    )
+    return TrainingResult(output, bleu, trainer.global_step, minutes, trainer.is_global_zero)
 
 
 @rank_zero_only
@@ -245,8 +235,12 @@ def _save_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary], *set
     (work / "settings.yaml").write_text(text, encoding="utf-8")
 
 
-def _load_best(network: Seq2Seq, best: ModelCheckpoint) -> None:
-    """Give the network the weights of the best validation."""
-    if best.best_model_path:
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-        network.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+def _load_best(network: Seq2Seq, kept: Kept) -> float:
+    """Give the network the weights of the best validation, or the average that was taken; return its BLEU."""
+    if kept.final is not None and kept.final.chosen is not None:
+        weights, bleu = kept.final.chosen
+        network.load_state_dict(weights)
+        return bleu
+    if kept.best.best_model_path:
+        network.load_state_dict(read_weights(Path(kept.best.best_model_path)))
+    return float(kept.best.best_model_score or 0.0)

@@ -1,0 +1,86 @@
+"""``seq2seq-fast average``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+    from torch import Tensor
+
+
+def make_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        description="Write a model whose weights are the mean of several: of model folders, of checkpoints "
+        "(MODEL/training/checkpoints/*.ckpt), or of the best or the last checkpoints that one training has kept.",
+        usage="seq2seq-fast average MODEL (--best N | --last N) --output FOLDER\n"
+        "       seq2seq-fast average INPUT INPUT [INPUT ...] --output FOLDER",
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "inputs", type=str, nargs="+", help="Model folders that the train command wrote, or .ckpt files."
+    )
+    parser.add_argument(
+        "--best", type=int, default=None, help="Average this many of the checkpoints with the best BLEU."
+    )
+    parser.add_argument("--last", type=int, default=None, help="Average this many of the last checkpoints.")
+    parser.add_argument("--output", type=str, required=True, help="Folder to write the model to.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the model that output already holds.")
+    return parser
+
+
+def run(namespace: Namespace) -> None:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.decoding.model_folder import WEIGHTS, load_model_folder, save_model_folder
+    from seq2seq_fast.training.checkpoints import average_weights
+
+    output = Path(namespace.output)
+    if (output / WEIGHTS).exists() and not namespace.overwrite:
+        raise InputError(f"{output} already holds a model: choose another output, or give --overwrite=true")
+    inputs = _inputs(namespace)
+    model, source, target = load_model_folder(_folder_of(inputs[0]))
+    weights = average_weights([(str(path), _weights(path, [source, target])) for path in inputs])
+    model.load_state_dict(weights)
+    save_model_folder(output, model, source, target)
+    print(f"{output}: the average of {', '.join(path.name for path in inputs)}")
+
+
+def _inputs(namespace: Namespace) -> list[Path]:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.training.checkpoints import kept_checkpoints
+
+    inputs = [Path(name) for name in namespace.inputs]
+    if namespace.best is not None and namespace.last is not None:
+        raise InputError("--best and --last exclude each other: give one of them")
+    which: Literal["best", "last"] = "last" if namespace.best is None else "best"
+    count = namespace.last if namespace.best is None else namespace.best
+    if count is None:
+        if len(inputs) < 2:
+            raise InputError(f"{inputs[0]}: one alone has no average: name another, or give --best N or --last N")
+        return inputs
+    if len(inputs) > 1 or count < 1:
+        raise InputError(f"--{which} takes at least 1 checkpoint of one model folder; got {count} of {len(inputs)}")
+    return kept_checkpoints(inputs[0] / "training" / "checkpoints", which, count)
+
+
+def _folder_of(path: Path) -> Path:
+    """The model folder that an input is, or whose training has kept it as a checkpoint."""
+    return path.absolute().parents[2] if path.suffix == ".ckpt" else path
+
+
+def _weights(path: Path, vocabularies: list[Any]) -> dict[str, Tensor]:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.decoding.model_folder import load_model_folder, load_vocabularies
+    from seq2seq_fast.training.checkpoints import read_weights
+
+    if path.suffix == ".ckpt":
+        weights, others = read_weights(path), [*load_vocabularies(path.absolute().parents[1])]
+    else:
+        model, *others = load_model_folder(path)
+        weights = model.state_dict()
+    if [each.serialized() for each in others] != [each.serialized() for each in vocabularies]:
+        raise InputError(f"{path}: its vocabularies are others than the first input's: they cannot be averaged")
+    return weights

@@ -1,0 +1,97 @@
+"""The checkpoints that a training keeps beside its last, and their average."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from seq2seq_fast.data import InputError
+
+_BEST = re.compile(r"step(\d+)-bleu([\d.]+)\.ckpt")
+_RECENT = re.compile(r"recent-step(\d+)\.ckpt")
+
+
+def keep_best(folder: Path, count: int) -> ModelCheckpoint:
+    """Return what keeps, at each validation, the checkpoints with the best BLEU."""
+    return _keep(folder, "step{step}-bleu{validation_bleu:.2f}", "validation_bleu", count)
+
+
+def keep_recent(folder: Path, count: int) -> ModelCheckpoint:
+    """Return what keeps the checkpoints of the last validations."""
+    return _keep(folder, "recent-step{step}", "step", count)
+
+
+def _keep(folder: Path, filename: str, monitor: str, count: int) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder,
+        filename=filename,
+        auto_insert_metric_name=False,
+        monitor=monitor,
+        mode="max",
+        save_top_k=count,
+        save_weights_only=True,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+
+
+def kept_checkpoints(folder: Path, which: Literal["best", "last"], count: int) -> list[Path]:
+    """Return the files of the ``count`` best or last checkpoints of a training, the best or the last first.
+
+    Args:
+        folder: where the training kept them.
+
+    Raises:
+        InputError: fewer were kept.
+    """
+    files = sorted(folder.glob("*.ckpt")) if folder.is_dir() else []
+    steps_of_best = [(match, file) for file in files if (match := _BEST.fullmatch(file.name))]
+    if which == "best":
+        order = [(float(match[2]), int(match[1]), file) for match, file in steps_of_best]
+    else:
+        recent = [(match, file) for file in files if (match := _RECENT.fullmatch(file.name))]
+        order = [(float(match[1]), 0, file) for match, file in recent]
+    if len(order) < count:
+        setting = "training.keep_best" if which == "best" else "training.keep_last"
+        raise InputError(f"{folder}: has {len(order)} of the {count} {which} checkpoints wanted; {setting} keeps more")
+    return [file for *_, file in sorted(order, reverse=True)[:count]]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the model's weights in a checkpoint, by their names in the model.
+
+    Raises:
+        InputError: the file is no checkpoint of a training.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        return {name.removeprefix("model."): value for name, value in state.items()}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except Exception as error:  # whatever a broken file makes the loader raise
+        raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]})") from error
+
+
+def average_weights(states: Sequence[tuple[str, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """Return the mean of models' weights, summed in float64 and in the dtype of the first.
+
+    Args:
+        states: the models, each as its name (for errors) and its weights.
+
+    Raises:
+        InputError: two differ in the names or the shapes of their weights.
+    """
+    first_name, first = states[0]
+    sums = {name: value.double() for name, value in first.items()}
+    for other_name, other in states[1:]:
+        if {name: value.shape for name, value in other.items()} != {name: v.shape for name, v in first.items()}:
+            raise InputError(f"{other_name}: is another model than {first_name}: they cannot be averaged")
+        for name, value in other.items():
+            sums[name] += value.double()
+    return {name: (value / len(states)).to(first[name].dtype) for name, value in sums.items()}

@@ -1,0 +1,95 @@
+"""The average of the kept checkpoints, tried at the end of a training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from seq2seq_fast.training.checkpoints import average_weights, keep_best, keep_recent, read_weights
+from seq2seq_fast.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from seq2seq_fast.training.module import TranslationModule
+
+
+class FinalAverage(pl.Callback):
+    """Average the weights of kept checkpoints when training ends, and see how well the average translates.
+
+    Args:
+        kept: the checkpoints to average.
+        count: how many of them, the best or the last.
+        best: the checkpoints that the average competes with.
+        always: take the average even where its BLEU is not better than the best checkpoint's.
+
+    Attributes:
+        chosen: the average's weights and BLEU, where it is taken; otherwise None.
+    """
+
+    def __init__(self, kept: ModelCheckpoint, count: int, best: ModelCheckpoint, *, always: bool) -> None:
+        self._kept, self._count, self._best, self._always = kept, count, best, always
+        self.chosen: tuple[dict[str, Tensor], float] | None = None
+
+    def on_train_end(self, trainer: pl.Trainer, module: TranslationModule) -> None:  # type: ignore[override]
+        scores = self._kept.best_k_models
+        paths = sorted(scores, key=lambda path: float(scores[path]), reverse=True)[: self._count]
+        if len(paths) < 2:
+            return
+        weights = average_weights([(path, read_weights(Path(path))) for path in paths])
+        trained = {name: value.detach().clone() for name, value in module.model.state_dict().items()}
+        module.model.load_state_dict(weights)
+        bleu = self._bleu(trainer, module)
+        module.model.load_state_dict(trained)
+        single = float(self._best.best_model_score or 0.0)
+        taken = self._always or bleu > single
+        if taken:
+            self.chosen = weights, bleu
+        trainer.print(
+            f"the average of {len(paths)} checkpoints: BLEU {bleu:.2f}, the best of them {single:.2f}; "
+            f"the {'average' if taken else 'best'} is taken",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    @staticmethod
+    @torch.no_grad()
+    def _bleu(trainer: pl.Trainer, module: TranslationModule) -> float:
+        module.eval()
+        with trainer.precision_plugin.val_step_context():
+            for index, batch in enumerate(trainer.datamodule.val_dataloader()):  # type: ignore[attr-defined]
+                module.validation_step(trainer.strategy.batch_to_device(batch), index)
+        module.train()
+        return module.validation_figures()[1]
+
+
+class Kept(NamedTuple):
+    """What a training keeps at its validations.
+
+    Attributes:
+        best: keeps the best checkpoints.
+        checkpoints: that and what keeps the last ones, if any.
+        final: averages them when training ends; None where that is not asked for.
+    """
+
+    best: ModelCheckpoint
+    checkpoints: list[ModelCheckpoint]
+    final: FinalAverage | None
+
+
+def kept_by(training: TrainingConfig, folder: Path) -> Kept:
+    """Return what keeps the checkpoints that the settings ask for, in a folder."""
+    count = training.average_checkpoints
+    of_last = count if training.average_of == "last" else 0
+    best = keep_best(folder, max(training.keep_best, count - of_last))
+    checkpoints = [best]
+    if max(training.keep_last, of_last) > 0:
+        checkpoints.append(keep_recent(folder, max(training.keep_last, of_last)))
+    final = None
+    if count > 0:
+        final = FinalAverage(checkpoints[1] if of_last else best, count, best, always=training.average_always)
+    return Kept(best, checkpoints, final)
