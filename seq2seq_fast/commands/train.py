@@ -12,7 +12,13 @@ def make_parser() -> ArgumentParser:
     from jsonargparse import ArgumentParser
 
     from seq2seq_fast.nn import Seq2SeqConfig
-    from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
+    from seq2seq_fast.training import (
+        DataConfig,
+        OptimizationConfig,
+        TeacherForcingConfig,
+        TrainingConfig,
+        VocabularyConfig,
+    )
 
     parser = ArgumentParser(
         description="Train a translator on sentence pairs and write it as a folder. "
@@ -26,12 +32,19 @@ def make_parser() -> ArgumentParser:
     sizes = {"source_vocabulary_size", "target_vocabulary_size"}
     parser.add_class_arguments(Seq2SeqConfig, "model", skip=sizes, instantiate=False)
     parser.add_class_arguments(OptimizationConfig, "optimization")
+    parser.add_class_arguments(TeacherForcingConfig, "teacher_forcing")
     parser.add_class_arguments(TrainingConfig, "training")
     return parser
 
 
 def run(namespace: Namespace) -> None:
-    from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
+    from seq2seq_fast.training import (
+        DataConfig,
+        OptimizationConfig,
+        TeacherForcingConfig,
+        TrainingConfig,
+        VocabularyConfig,
+    )
     from seq2seq_fast.training.run import train
 
     result = train(
@@ -40,6 +53,7 @@ def run(namespace: Namespace) -> None:
         namespace.model.as_dict(),
         OptimizationConfig(**namespace.optimization.as_dict()),
         TrainingConfig(**namespace.training.as_dict()),
+        TeacherForcingConfig(**namespace.teacher_forcing.as_dict()),
     )
     if result.is_first_process:
         print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -100,6 +101,63 @@ class OptimizationConfig:
     def __post_init__(self) -> None:
         least = {"weight_decay": 0, "warmup_steps": 0, "gradient_clip": 0, "accumulate": 1}
         check_ranges("optimization", self, at_least=least, above_zero=("learning_rate",), shares=("label_smoothing",))
+
+
+@dataclass
+class TeacherForcingConfig:
+    """What the decoder reads in training: the gold piece before each position, or the piece that it predicts itself.
+
+    Args:
+        ratio: Share of gold pieces at the begin; 1 with constant decay is teacher forcing throughout.
+        decay: How the share falls with the steps (Bengio et al. 2015).
+        decay_rate: With linear decay what the share loses at each step; with exponential decay the factor of each step,
+            up to 1; with inverse_sigmoid k in k / (k + exp(step / k)), at least 1.
+        least: The share that it never falls below.
+        form: Predictions position by position, or in passes over the whole sequence, which is faster.
+        passes: Passes of the parallel form, the one that trains counted; each predicts from the mixture of the last.
+        prediction: The most probable piece, or one drawn from the predicted distribution.
+    """
+
+    ratio: float = 1.0
+    decay: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
+    decay_rate: float | None = None
+    least: float = 0.0
+    form: Literal["parallel", "sequential"] = "parallel"
+    passes: int = 2
+    prediction: Literal["best", "sample"] = "best"
+
+    def __post_init__(self) -> None:
+        check_ranges("teacher_forcing", self, at_least={"passes": 2})
+        for name in ("ratio", "least"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"teacher_forcing.{name} must lie between 0 and 1; got {getattr(self, name):g}")
+        rate = self.decay_rate
+        if self.decay == "constant":
+            if rate is not None:
+                raise InputError(f"teacher_forcing.decay_rate {rate:g} needs a decay; the decay is constant")
+            return
+        holds, wanted = {
+            "linear": (rate is not None and rate > 0, "larger than 0"),
+            "exponential": (rate is not None and 0 < rate <= 1, "larger than 0 and at most 1"),
+            "inverse_sigmoid": (rate is not None and rate >= 1, "at least 1"),
+        }[self.decay]
+        if not holds:
+            got = "nothing" if rate is None else f"{rate:g}"
+            raise InputError(f"teacher_forcing.decay_rate must be {wanted} for {self.decay} decay; got {got}")
+
+    def share(self, step: int) -> float:
+        """Return the share of gold pieces at a step of the optimizer, from 0 (Bengio et al. 2015, section 2.4)."""
+        rate = self.decay_rate or 0.0
+        if self.decay == "linear":
+            share = self.ratio - rate * step
+        elif self.decay == "exponential":
+            share = self.ratio * rate**step
+        elif self.decay == "inverse_sigmoid":
+            # k / (k + e^x) = 1 / (1 + e^(x - log k)), whose exponential is cut before it overflows.
+            share = self.ratio / (1.0 + math.exp(min(step / rate - math.log(rate), 700.0)))
+        else:
+            share = self.ratio
+        return max(share, self.least)
 
 
 @dataclass

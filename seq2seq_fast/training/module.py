@@ -14,13 +14,14 @@ from seq2seq_fast.data import Batch, Vocabulary
 from seq2seq_fast.decoding import greedy_search
 from seq2seq_fast.evaluation import score
 from seq2seq_fast.nn import Seq2Seq
-from seq2seq_fast.training.config import OptimizationConfig
+from seq2seq_fast.training.config import OptimizationConfig, TeacherForcingConfig
 from seq2seq_fast.training.loss import vocabulary_loss
 from seq2seq_fast.training.schedule import Schedule
+from seq2seq_fast.training.teacher_forcing import draw, parallel_mixture, sequential_mixture
 
 
 class TranslationModule(pl.LightningModule):
-    """Teacher-forced training of a `Seq2Seq`, scored by the BLEU of greedy translations.
+    """Training of a `Seq2Seq`, scored by the BLEU of greedy translations.
 
     Args:
         model: the model.
@@ -28,6 +29,7 @@ class TranslationModule(pl.LightningModule):
         optimization: optimizer and schedule.
         references: the validation targets as text, by the numbers that the batches carry.
         spent: returns the spent share of the budget at a step, for the schedule.
+        teacher_forcing: what the decoder reads; gold pieces by default.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class TranslationModule(pl.LightningModule):
         optimization: OptimizationConfig,
         references: Sequence[str],
         spent: Callable[[int], float],
+        teacher_forcing: TeacherForcingConfig | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -44,6 +47,7 @@ class TranslationModule(pl.LightningModule):
         self._optimization = optimization
         self._references = references
         self._spent = spent
+        self._forcing = teacher_forcing or TeacherForcingConfig()
         self._translations: dict[int, str] = {}
         self._validation_loss = self._validation_tokens = 0.0
 
@@ -53,12 +57,15 @@ class TranslationModule(pl.LightningModule):
             torch.manual_seed(int(torch.randint(2**62, (1,))) + self.global_rank)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        mean = self._loss(batch, self._optimization.label_smoothing)
+        share = self._forcing.share(self.trainer.global_step)
+        mean = self._loss(batch, self._optimization.label_smoothing, share)
         tokens = batch.target_lengths.sum()
         total = torch.stack([mean.detach() * tokens, tokens.to(mean.dtype)])
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
         self.log("train_loss", total[0] / total[1], prog_bar=True, batch_size=1)
+        if share < 1:
+            self.log("teacher_forcing", share, batch_size=1)
         # The processes' gradients are averaged, each with the same weight; this makes it the mean over all tokens.
         return {"loss": mean * (tokens * self.trainer.world_size / total[1]), "tokens": total[1]}
 
@@ -112,8 +119,16 @@ class TranslationModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"].cpu())
 
-    def _loss(self, batch: Batch, label_smoothing: float) -> Tensor:
-        output = self.model(batch.source, batch.source_lengths, batch.target[:, :-1], need_weights=False)
+    def _loss(self, batch: Batch, label_smoothing: float, gold_share: float = 1.0) -> Tensor:
+        state = self.model.start(self.model.encode(batch.source, batch.source_lengths))
+        inputs = batch.target[:, :-1]
+        if gold_share < 1:
+            draws = draw(inputs, gold_share, self._forcing.prediction, batch.target_lengths)
+            if self._forcing.form == "sequential":
+                inputs = sequential_mixture(self.model, state, inputs, draws)
+            else:
+                inputs = parallel_mixture(self.model, state, inputs, draws, self._forcing.passes)
+        output = self.model.decoder(inputs, state, need_weights=False)
         return vocabulary_loss(
             output.readout,
             self.model.decoder.output,

@@ -24,7 +24,13 @@ from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, ProgressBar, TokensPerSecond, ValidationReport
 from seq2seq_fast.training.checkpoints import read_weights
-from seq2seq_fast.training.config import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
+from seq2seq_fast.training.config import (
+    DataConfig,
+    OptimizationConfig,
+    TeacherForcingConfig,
+    TrainingConfig,
+    VocabularyConfig,
+)
 from seq2seq_fast.training.data_module import PairDataModule, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
@@ -56,11 +62,12 @@ def train(
     model: dict[str, Any],
     optimization: OptimizationConfig,
     training: TrainingConfig,
+    teacher_forcing: TeacherForcingConfig | None = None,
 ) -> TrainingResult:
     """Train a translator and write it as a model folder, with the weights of the best validation BLEU.
 
     Args:
-        data, vocabulary, optimization, training: the settings.
+        data, vocabulary, optimization, training, teacher_forcing: the settings.
         model: fields of `Seq2SeqConfig`, without the vocabularies' sizes.
 
     Raises:
@@ -83,9 +90,10 @@ def train(
     )
     if training.progress:
         _announce(network, vocabularies, batches, len(train_pairs), len(validation_pairs))
+    forcing = teacher_forcing or TeacherForcingConfig()
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
-    module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent)
+    module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent, forcing)
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
@@ -96,7 +104,7 @@ def train(
         raise InputError(f"training.device {training.device}: {error}") from None
     if training.overwrite and not training.resume:
         _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
-    _save_settings(work, vocabularies, data, vocabulary, model, optimization, training)
+    _save_settings(work, vocabularies, data, vocabulary, model, optimization, training, forcing)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     bleu = _load_best(network, kept)
     if trainer.is_global_zero:
@@ -229,7 +237,7 @@ def _save_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary], *set
     """Write the vocabularies, and all settings as the YAML file that the train command reads."""
     work.mkdir(parents=True, exist_ok=True)
     save_vocabularies(work, *vocabularies)
-    names = ("data", "vocabulary", "model", "optimization", "training")
+    names = ("data", "vocabulary", "model", "optimization", "training", "teacher_forcing")
     values = [value if isinstance(value, dict) else asdict(value) for value in settings]
     text = yaml.safe_dump(dict(zip(names, values, strict=True)), sort_keys=False, allow_unicode=True)
     (work / "settings.yaml").write_text(text, encoding="utf-8")

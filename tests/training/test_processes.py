@@ -12,7 +12,7 @@ from seq2seq_fast.training.run import train
 from tests.training.corpora import MODEL, settings, write_corpus
 
 SETTINGS = {
-    "training": {"precision": "64", "max_steps": 20},
+    "training": {"precision": "64", "max_steps": 20, "average_checkpoints": 2, "average_always": True},
     "optimization": {"learning_rate": 0.01, "warmup_steps": 3, "accumulate": 2},
 }
 
