@@ -1,4 +1,4 @@
-"""Word alignments as Pharaoh text: a line for each sentence pair, ``0-0 2-1`` linking source word 0 to target word 0."""
+"""Word alignments as Pharaoh text: a line for each pair, ``0-0 2-1`` linking source words 0 and 2 to words 0 and 1."""
 
 from __future__ import annotations
 

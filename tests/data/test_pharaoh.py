@@ -25,6 +25,6 @@ def test_links_are_ascending_and_come_once(tmp_path):
 @pytest.mark.parametrize("link", ["1", "1-", "1-2-3", "a-b", "-1-2", "1?2"])
 def test_what_is_no_link_is_named_with_its_line(tmp_path, link):
     (tmp_path / "alignment").write_text(f"0-0\n1-1 {link}\n")
-    with pytest.raises(InputError, match="line 2: .* is no link such as 3-4") as caught:
+    with pytest.raises(InputError, match=r"line 2: .* is no link such as 3-4") as caught:
         read_pharaoh(tmp_path / "alignment")
     assert repr(link) in str(caught.value)
