@@ -4,24 +4,30 @@ from seq2seq_fast.data.batching import TokenBudgetSampler
 from seq2seq_fast.data.collate import Batch, Collate, pad
 from seq2seq_fast.data.dataset import EncodedPair, PairDataset
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.pharaoh import Links, pharaoh_line, read_pharaoh
 from seq2seq_fast.data.ranges import check_ranges
 from seq2seq_fast.data.text import SentencePair, read_lines, read_pairs
 from seq2seq_fast.data.vocabulary import Vocabulary, VocabularyKind, build_vocabulary, load_vocabulary
+from seq2seq_fast.data.word_alignment import WordAlignments
 
 __all__ = [
     "Batch",
     "Collate",
     "EncodedPair",
     "InputError",
+    "Links",
     "PairDataset",
     "SentencePair",
     "TokenBudgetSampler",
     "Vocabulary",
     "VocabularyKind",
+    "WordAlignments",
     "build_vocabulary",
     "check_ranges",
     "load_vocabulary",
     "pad",
+    "pharaoh_line",
     "read_lines",
     "read_pairs",
+    "read_pharaoh",
 ]

@@ -22,6 +22,8 @@ class Batch(NamedTuple):
             predicts ``target[:, 1:]``.
         target_lengths: int64 [B], the number of predicted pieces (the end piece counts, the begin piece does not).
         numbers: int64 [B], each pair's place in the text that it comes from.
+        links: int64 [N, 3], the known alignments: row, predicted piece (from 0) and the source piece that it is linked
+            to; None where no pair has an alignment.
     """
 
     source: Tensor
@@ -29,6 +31,7 @@ class Batch(NamedTuple):
     target: Tensor
     target_lengths: Tensor
     numbers: Tensor
+    links: Tensor | None = None
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
@@ -53,4 +56,12 @@ class Collate:
         source, source_lengths = pad([pair.source for pair in pairs], self._source_pad_id)
         target, target_lengths = pad([pair.target for pair in pairs], self._target_pad_id)
         numbers = torch.tensor([pair.number for pair in pairs], dtype=torch.int64)
-        return Batch(source, source_lengths, target, target_lengths - 1, numbers)
+        links = [(row, t, s) for row, pair in enumerate(pairs) for s, t in pair.links or ()]
+        return Batch(
+            source,
+            source_lengths,
+            target,
+            target_lengths - 1,
+            numbers,
+            torch.tensor(links, dtype=torch.int64) if links else None,
+        )

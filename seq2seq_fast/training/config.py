@@ -19,7 +19,10 @@ class DataConfig:
         train_target: Text file whose line N translates line N of train_source; left out for a TSV file.
         validation_source: As train_source, for the sentences that are translated and scored during training.
         validation_target: As train_target, for validation_source.
-        folder: Folder that the four names are relative to.
+        train_alignment: Pharaoh file whose line N aligns the words of training pair N (0-0 2-1, source word first), for
+            optimization.guided_alignment.
+        alignment_words: What its words are: all between two spaces, or words and signs, each sign a word of its own.
+        folder: Folder that the names are relative to.
         max_length: Leave out training pairs with more pieces than this on either side.
         batch_tokens: The most tokens of a batch, padding included, counted on its longer side.
         pool_batches: Sentences are sorted by length in pools of this many batches: more leaves less padding.
@@ -30,6 +33,8 @@ class DataConfig:
     train_target: str | None = None
     validation_source: str = ""
     validation_target: str | None = None
+    train_alignment: str | None = None
+    alignment_words: Literal["spaces", "signs"] = "spaces"
     folder: str = "."
     max_length: int = 100
     batch_tokens: int = 2000
@@ -87,6 +92,8 @@ class OptimizationConfig:
         gradient_clip: The largest norm of the whole gradient; 0 leaves it as it is.
         label_smoothing: Share of the target probability that is spread over the whole vocabulary.
         accumulate: Batches whose gradients make one step.
+        guided_alignment: Weight in the loss of the cross entropy between the attention and data.train_alignment (Chen
+            et al. 2016); 0 does without.
     """
 
     optimizer: Literal["adam", "adamw", "adadelta"] = "adam"
@@ -97,9 +104,10 @@ class OptimizationConfig:
     gradient_clip: float = 1.0
     label_smoothing: float = 0.1
     accumulate: int = 1
+    guided_alignment: float = 0.0
 
     def __post_init__(self) -> None:
-        least = {"weight_decay": 0, "warmup_steps": 0, "gradient_clip": 0, "accumulate": 1}
+        least = {"weight_decay": 0, "warmup_steps": 0, "gradient_clip": 0, "accumulate": 1, "guided_alignment": 0}
         check_ranges("optimization", self, at_least=least, above_zero=("learning_rate",), shares=("label_smoothing",))
 
 

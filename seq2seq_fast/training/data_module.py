@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
@@ -13,11 +16,13 @@ from seq2seq_fast.data import (
     SentencePair,
     TokenBudgetSampler,
     Vocabulary,
+    WordAlignments,
     build_vocabulary,
     load_vocabulary,
     read_pairs,
+    read_pharaoh,
 )
-from seq2seq_fast.training.config import DataConfig, VocabularyConfig
+from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
 
 class PairDataModule(pl.LightningDataModule):
@@ -27,6 +32,7 @@ class PairDataModule(pl.LightningDataModule):
         config: the files and the batches.
         vocabularies: source and target vocabulary, the same object for a joint one.
         train, validation: the pairs as text.
+        alignments: of the training pairs' words.
         seed: of the shuffles.
         processes: how many train together; each takes its part of every batch.
 
@@ -41,6 +47,7 @@ class PairDataModule(pl.LightningDataModule):
         train: list[SentencePair],
         validation: list[SentencePair],
         *,
+        alignments: WordAlignments | None = None,
         seed: int = 0,
         processes: int = 1,
     ) -> None:
@@ -48,7 +55,13 @@ class PairDataModule(pl.LightningDataModule):
         self._config, self._seed, self._processes = config, seed, processes
         self._skip = 0
         self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
-        self._train = PairDataset(train, *vocabularies, max_length=config.max_length)
+        self._train = PairDataset(train, *vocabularies, max_length=config.max_length, alignments=alignments)
+        if self._train.not_linked:
+            warnings.warn(
+                f"{config.train_alignment}: {self._train.not_linked:,} alignments are not used: the vocabulary has "
+                "changed the text of their sentences",
+                stacklevel=2,
+            )
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
         self.left_out = self._train.left_out
@@ -112,6 +125,27 @@ class PairDataModule(pl.LightningDataModule):
 def load_pairs(config: DataConfig) -> tuple[list[SentencePair], list[SentencePair]]:
     """Read the training and the validation pairs."""
     return read_pairs(*config.paths("train")), read_pairs(*config.paths("validation"))
+
+
+def load_alignments(
+    config: DataConfig, optimization: OptimizationConfig, train: list[SentencePair]
+) -> WordAlignments | None:
+    """Read the training pairs' word alignments, where the settings want them.
+
+    Raises:
+        InputError: the file cannot be used, or only one of the file and the weight of its loss is given.
+    """
+    if config.train_alignment is None:
+        if optimization.guided_alignment > 0:
+            raise InputError("optimization.guided_alignment needs data.train_alignment: name a Pharaoh file")
+        return None
+    if optimization.guided_alignment == 0:
+        raise InputError("data.train_alignment is there but optimization.guided_alignment is 0: give the loss a weight")
+    path = Path(config.folder, config.train_alignment)
+    links = read_pharaoh(path)
+    if len(links) != len(train):
+        raise InputError(f"{path} has {len(links):,} lines for {len(train):,} training pairs: line N must align pair N")
+    return WordAlignments(str(path), links, config.alignment_words)
 
 
 def make_vocabularies(config: VocabularyConfig, train: list[SentencePair]) -> tuple[Vocabulary, Vocabulary]:

@@ -1,9 +1,10 @@
-"""The loss of the vocabulary projection."""
+"""The losses: of the vocabulary projection, and of the attention where alignments are known."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,3 +33,23 @@ def vocabulary_loss(
     if _linear_cross_entropy is not None:
         return _linear_cross_entropy(rows, projection.weight, pieces, linear_bias=projection.bias, **settings)
     return F.cross_entropy(projection(rows), pieces, **settings)
+
+
+def alignment_loss(weights: Tensor, links: Tensor, pieces: Tensor | int) -> Tensor:
+    """Return ``-1/n sum_t sum_j A_tj log(alpha_tj)``: the cross entropy of attention and alignment.
+
+    A_tj is 1 over the number of links of target piece t where j is one of them (Chen, Matusov, Khadivi, Peter 2016,
+    "Guided Alignment Training for Topic-Aware Neural Machine Translation", arXiv 1607.01628). A piece without links
+    adds nothing.
+
+    Args:
+        weights: alpha [B, Ty, Tx].
+        links: int64 [N, 3]: row, target piece t, source piece j.
+        pieces: n, the number of target pieces, those without links too.
+    """
+    row, target, source = links.unbind(dim=1)
+    place = row * weights.shape[1] + target
+    count = torch.bincount(place, minlength=weights.shape[0] * weights.shape[1])
+    # Weights that have vanished have no gradient left either.
+    logs = weights[row, target, source].float().clamp_min(1e-30).log()
+    return -(logs / count[place]).sum() / pieces

@@ -15,7 +15,7 @@ from seq2seq_fast.decoding import greedy_search
 from seq2seq_fast.evaluation import score
 from seq2seq_fast.nn import Seq2Seq
 from seq2seq_fast.training.config import OptimizationConfig, TeacherForcingConfig
-from seq2seq_fast.training.loss import vocabulary_loss
+from seq2seq_fast.training.loss import alignment_loss, vocabulary_loss
 from seq2seq_fast.training.schedule import Schedule
 from seq2seq_fast.training.teacher_forcing import draw, parallel_mixture, sequential_mixture
 
@@ -128,14 +128,20 @@ class TranslationModule(pl.LightningModule):
                 inputs = sequential_mixture(self.model, state, inputs, draws)
             else:
                 inputs = parallel_mixture(self.model, state, inputs, draws, self._forcing.passes)
-        output = self.model.decoder(inputs, state, need_weights=False)
-        return vocabulary_loss(
+        guided = self.training and self._optimization.guided_alignment > 0 and batch.links is not None
+        output = self.model.decoder(inputs, state, need_weights=guided)
+        loss = vocabulary_loss(
             output.readout,
             self.model.decoder.output,
             batch.target[:, 1:],
             pad_id=self._vocabulary.pad_id,
             label_smoothing=label_smoothing,
         )
+        if guided:
+            attention = alignment_loss(output.weights, batch.links, batch.target_lengths.sum())
+            self.log("alignment_loss", attention.detach(), batch_size=1)
+            loss = loss + self._optimization.guided_alignment * attention
+        return loss
 
 
 def _optimizer(model: torch.nn.Module, config: OptimizationConfig, fused: bool) -> torch.optim.Optimizer:

@@ -31,7 +31,7 @@ from seq2seq_fast.training.config import (
     TrainingConfig,
     VocabularyConfig,
 )
-from seq2seq_fast.training.data_module import PairDataModule, load_pairs, make_vocabularies
+from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
 
@@ -82,12 +82,16 @@ def train(
         keep_freed_memory()
     pl.seed_everything(training.seed, verbose=False)
     train_pairs, validation_pairs = load_pairs(data)
+    alignments = load_alignments(data, optimization, train_pairs)
     vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs)
     network = Seq2Seq(_model_config(model, vocabularies))
+    if alignments is not None and network.config.attention is None:
+        raise InputError("optimization.guided_alignment needs attention: model.attention is null")
     devices, nodes = _processes(training)
     batches = PairDataModule(
-        data, vocabularies, train_pairs, validation_pairs, seed=training.seed, processes=devices * nodes
-    )
+        data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
+        processes=devices * nodes,
+    )  # fmt: skip
     if training.progress:
         _announce(network, vocabularies, batches, len(train_pairs), len(validation_pairs))
     forcing = teacher_forcing or TeacherForcingConfig()

@@ -21,7 +21,7 @@ def test_the_length_filter_leaves_out_empty_and_long_pairs():
 
 
 def test_targets_begin_and_end_and_sources_end():
-    source, target, number = PairDataset(PAIRS, VOCABULARY, VOCABULARY)[1]
+    source, target, number, _ = PairDataset(PAIRS, VOCABULARY, VOCABULARY)[1]
     assert number == 1
     assert VOCABULARY.pieces(source) == ["▁nein", "▁danke", "</s>"]
     assert VOCABULARY.pieces(target) == ["<s>", "▁no", "</s>"]
@@ -29,7 +29,7 @@ def test_targets_begin_and_end_and_sources_end():
 
 def test_lengths_are_those_of_the_encoded_sides():
     dataset = PairDataset(PAIRS, VOCABULARY, VOCABULARY)
-    assert dataset.lengths == [(len(source), len(target)) for source, target, _ in (dataset[i] for i in range(4))]
+    assert dataset.lengths == [(len(source), len(target)) for source, target, *_ in (dataset[i] for i in range(4))]
 
 
 def test_collate_pads_each_side_with_its_own_padding():
@@ -40,7 +40,7 @@ def test_collate_pads_each_side_with_its_own_padding():
     assert batch.source_lengths.tolist() == [2, 4] and batch.target_lengths.tolist() == [2, 1]
     assert batch.source[0, 2:].tolist() == [7, 7] and batch.target[1, 2].item() == 9
     assert batch.numbers.tolist() == [0, 3]
-    for row, (source, target, _) in enumerate([dataset[0], dataset[3]]):
+    for row, (source, target, *_) in enumerate([dataset[0], dataset[3]]):
         assert batch.source[row, : batch.source_lengths[row]].tolist() == source
         assert batch.target[row, : batch.target_lengths[row] + 1].tolist() == target
 
