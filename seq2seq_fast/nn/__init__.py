@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from seq2seq_fast.nn.attention import AdditiveAttention, Attention, DotProductAttention, MultiplicativeAttention
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
+from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
 from seq2seq_fast.nn.config import Seq2SeqConfig
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
@@ -16,6 +17,7 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "AttentionDecoder",
+    "AttentionHistory",
     "DecoderOutput",
     "DecoderState",
     "DecoderStep",
@@ -23,6 +25,7 @@ __all__ = [
     "Encoder",
     "EncoderOutput",
     "GRUCell",
+    "HistoryAttention",
     "LSTMCell",
     "MultiplicativeAttention",
     "RNNCell",

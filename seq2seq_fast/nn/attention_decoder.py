@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention, make_attention
+from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
 from seq2seq_fast.nn.cells import hidden_of, make_cell, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask
@@ -42,6 +43,8 @@ class AttentionDecoder(nn.Module):
         context_size: D, the encoder's ``output_size``. summary_size: the encoder's ``summary_size``.
         attention: "additive", "multiplicative", "dot" (then D must be H) or None.
         attention_size: A of additive attention; H by default.
+        attention_history: "location", "cumulative" or "coverage", see `HistoryAttention` (additive attention only; no
+            kernel serves it, and whole sequences run position by position). location_filters, location_width: its F.
         attention_position: "before" or "after". input_feeding: see above; only "after" looks at it.
         cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
         layers: how many.
@@ -63,6 +66,9 @@ class AttentionDecoder(nn.Module):
         *,
         attention: str | None = "additive",
         attention_size: int | None = None,
+        attention_history: str | None = None,
+        location_filters: int = 10,
+        location_width: int = 15,
         attention_position: str = "before",
         input_feeding: bool = True,
         cell: str = "gru",
@@ -101,7 +107,15 @@ class AttentionDecoder(nn.Module):
         self.input_feeding = input_feeding and not self.attends_before
 
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.attention = make_attention(attention, hidden_size, context_size, attention_size)
+        if attention_history is None:
+            self.attention = make_attention(attention, hidden_size, context_size, attention_size)
+        elif attention == "additive":
+            size = hidden_size if attention_size is None else attention_size
+            self.attention = HistoryAttention(
+                hidden_size, context_size, size, attention_history, filters=location_filters, width=location_width
+            )
+        else:
+            raise ValueError(f'attention_history needs attention="additive"; got attention={attention!r}')
         second = context_size if self.attends_before else readout_size if self.input_feeding else 0
         sizes = [embedding_size + second] + [hidden_size] * (layers - 1)
         self.cells = nn.ModuleList(make_cell(cell, size, hidden_size, reset_after=reset_after) for size in sizes)
@@ -126,7 +140,7 @@ class AttentionDecoder(nn.Module):
         for cell, bridge in zip(self.cells, self.bridges, strict=True):
             initial = torch.tanh(bridge(encoded.summary)).to(cell.weight_hh.dtype)
             layers.append(initial.chunk(2, dim=1) if cell.kind == "lstm" else initial)
-        memory = context = feed = None
+        memory = context = feed = history = None
         if self.attention is None:
             context = hidden_of(encoded.final_states[-1])
         else:
@@ -134,9 +148,11 @@ class AttentionDecoder(nn.Module):
             if project_values and self._fusible():
                 weight = self.cells[0].weight_ih[:, self.embedding.embedding_dim :]
             memory = self.attention.memory(encoded.outputs, lengths=encoded.lengths, context_weight=weight)
+            if isinstance(self.attention, HistoryAttention):
+                history = self.attention.first(memory)
         if self.input_feeding:
             feed = self.output.weight.new_zeros(encoded.summary.shape[0], self.readout_size)
-        return DecoderState(tuple(layers), memory, context, feed, self._masks(encoded.summary.shape[0]))
+        return DecoderState(tuple(layers), memory, context, feed, history, self._masks(encoded.summary.shape[0]))
 
     def forward(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderOutput:
         """All positions of given tokens (teacher forcing).
@@ -180,10 +196,13 @@ class AttentionDecoder(nn.Module):
 
     def _fusible(self) -> bool:
         """Whether the first layer is the ``attention_decoder`` operator."""
-        return self.attends_before and isinstance(self.attention, AdditiveAttention)
+        kernel = isinstance(self.attention, AdditiveAttention) and not isinstance(self.attention, HistoryAttention)
+        return self.attends_before and kernel
 
     def _is_sequential(self) -> bool:
         """Whether a position's input waits for the position before in a way that no operator serves."""
+        if isinstance(self.attention, HistoryAttention):
+            return True
         if self.attends_before:
             return self.attention is not None and not self._fusible()
         return self.input_feeding
@@ -201,13 +220,13 @@ class AttentionDecoder(nn.Module):
                 )  # fmt: skip
             else:
                 if index == 0 and self.attends_before:
-                    context, _ = self._attend(embedded, state, False)
+                    context, _, _ = self._attend(embedded, state, False)
                 inputs = self._layer_input(index, hidden, context, state)
                 outputs, final = run_recurrence(cell, inputs, state.layers[index], state_mask=state_mask)
                 hidden = outputs + inputs if self.residual and index > 0 else outputs
             layers.append(final)
         if not self.attends_before:
-            context, weights = self._attend(hidden, state, need_weights)
+            context, weights, _ = self._attend(hidden, state, need_weights)
         readout = self._read(hidden, context, embedded, state)
         return DecoderOutput(readout, weights, replace(state, layers=tuple(layers)))
 
@@ -216,7 +235,7 @@ class AttentionDecoder(nn.Module):
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One position: embedded [B, E] or [B, K, E] -> readout, the next state, attention weights."""
         layers: list[Any] = []
-        hidden, context, weights = embedded, None, None
+        hidden, context, weights, history = embedded, None, None, None
         for index, cell in enumerate(self.cells):
             previous = state.layers[index]
             state_mask = state.masks.get(f"recurrent.{index}")
@@ -231,22 +250,28 @@ class AttentionDecoder(nn.Module):
             else:
                 previous = mask_hidden(previous, state_mask)
                 if index == 0 and self.attends_before:
-                    context, weights = self._attend(hidden_of(previous), state, need_weights)
+                    context, weights, history = self._attend(hidden_of(previous), state, need_weights)
                 inputs = self._layer_input(index, hidden, context, state)
                 new = step_beams(cell, inputs, previous)
                 hidden = hidden_of(new) + inputs if self.residual and index > 0 else hidden_of(new)
             layers.append(new)
         if not self.attends_before:
-            context, weights = self._attend(hidden, state, need_weights)
+            context, weights, history = self._attend(hidden, state, need_weights)
         readout = self._read(hidden, context, embedded, state)
         feed = readout if self.input_feeding else None
-        return readout, replace(state, layers=tuple(layers), feed=feed), weights
+        return readout, replace(state, layers=tuple(layers), feed=feed, history=history), weights
 
-    def _attend(self, query: Tensor, state: DecoderState, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+    def _attend(
+        self, query: Tensor, state: DecoderState, need_weights: bool
+    ) -> tuple[Tensor, Tensor | None, AttentionHistory | None]:
         """The context of each query [B, ..., H], the same for all of them in a decoder without attention."""
         if self.attention is None:
-            return per_beam(state.fixed_context(), query).expand(*query.shape[:-1], -1), None
-        return self.attention(query, memory=state.source(), need_weights=need_weights)
+            return per_beam(state.fixed_context(), query).expand(*query.shape[:-1], -1), None, None
+        if isinstance(self.attention, HistoryAttention):
+            assert state.history is not None
+            context, weights, history = self.attention.attend_next(query, state.source(), state.history)
+            return context, weights if need_weights else None, history
+        return (*self.attention(query, memory=state.source(), need_weights=need_weights), None)
 
     def _layer_input(self, index: int, hidden: Tensor, context: Tensor | None, state: DecoderState) -> Tensor:
         if index > 0:

@@ -6,17 +6,20 @@ from dataclasses import dataclass, fields
 
 from seq2seq_fast.nn.attention import ATTENTIONS
 from seq2seq_fast.nn.attention_decoder import POSITIONS
+from seq2seq_fast.nn.attention_history import HISTORIES
 from seq2seq_fast.nn.cells import CELLS
 from seq2seq_fast.nn.readout import READOUTS
 
 _AT_LEAST_ONE = (
     "source_vocabulary_size", "target_vocabulary_size", "source_size", "target_size", "encoder_hidden_size",
     "decoder_hidden_size", "attention_size", "readout_size", "encoder_layers", "decoder_layers",
+    "location_filters", "location_width",
 )  # fmt: skip
 _PROBABILITIES = ("dropout", "embedding_dropout", "recurrent_dropout")
 _CHOICES = {
     "cell": CELLS,
     "attention": (*ATTENTIONS, None),
+    "attention_history": (*HISTORIES, None),
     "attention_position": POSITIONS,
     "readout": READOUTS,
 }
@@ -44,6 +47,11 @@ class Seq2SeqConfig:
         reset_after: Form of the GRU: true is cuDNN's, false that of Bahdanau et al.
         attention: What scores the source positions: additive, multiplicative, dot, or null for a decoder without.
         attention_size: Units of additive attention; the decoder's hidden size by default.
+        attention_history: What the scores of additive attention know of the weights before: the last ones' convolution
+            (location, Chorowski et al. 2015), that of their sum (cumulative), their sum over a fertility (coverage, Tu
+            et al. 2016), or null for nothing. Served by the reference operators alone, so trainings are slower.
+        location_filters: Filters of the convolution.
+        location_width: Source positions that a filter sees, an odd number.
         attention_position: Attention before the decoder's cell (Bahdanau et al.) or after it (Luong et al.).
         input_feeding: With attention after the cell, the readout goes into the next position's input.
         readout: The layer before the vocabulary: maxout (Bahdanau et al.) or tanh.
@@ -74,6 +82,9 @@ class Seq2SeqConfig:
     reset_after: bool = True
     attention: str | None = "additive"
     attention_size: int | None = None
+    attention_history: str | None = None
+    location_filters: int = 10
+    location_width: int = 15
     attention_position: str = "before"
     input_feeding: bool = True
     readout: str = "maxout"
@@ -114,6 +125,10 @@ class Seq2SeqConfig:
         encoder_output = self.encoder_hidden_size * (2 if self.bidirectional else 1)
         if self.attention is None and self.attention_position == "after":
             raise ValueError('attention_position="after" needs an attention; got attention=None')
+        if self.attention_history is not None and self.attention != "additive":
+            raise ValueError(f'attention_history needs attention="additive"; got attention={self.attention!r}')
+        if self.location_width % 2 == 0:
+            raise ValueError(f"location_width must be odd, so that a filter has a centre; got {self.location_width}")
         if self.attention == "dot" and self.decoder_hidden_size != encoder_output:
             raise ValueError(
                 'attention="dot" needs decoder_hidden_size to be the encoder\'s output size, '

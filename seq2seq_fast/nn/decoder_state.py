@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import hidden_of, map_state
 from seq2seq_fast.ops.attention_memory import AttentionMemory
 
@@ -23,6 +24,7 @@ class DecoderState:
         memory: keys and values of the sources; None in a decoder without attention.
         context: [B, D], the fixed context of a decoder without attention; otherwise None.
         feed: [B, R] or [B, K, R], the last readout, fed to the next position (Luong's input feeding); otherwise None.
+        history: where has been attended before, for attention that asks for it; otherwise None.
         masks: dropout masks [B, ...] that hold for all positions, by name (training only).
     """
 
@@ -30,6 +32,7 @@ class DecoderState:
     memory: AttentionMemory | None = None
     context: Tensor | None = None
     feed: Tensor | None = None
+    history: AttentionHistory | None = None
     masks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -62,6 +65,7 @@ class DecoderState:
             state,
             memory=None if self.memory is None else self.memory.select(index),
             context=None if self.context is None else self.context[index],
+            history=None if self.history is None else self.history.select(index),
             masks={name: mask[index] for name, mask in self.masks.items()},
         )
 
@@ -87,6 +91,7 @@ class DecoderState:
             self,
             layers=tuple(map_state(function, layer) for layer in self.layers),
             feed=None if self.feed is None else function(self.feed),
+            history=None if self.history is None else self.history.map(function),
         )
 
 

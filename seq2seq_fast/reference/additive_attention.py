@@ -1,7 +1,8 @@
 """Additive attention as the paper writes it (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473, section 3.1 and A.1.2).
 
 ``e_ij = v^T tanh(W_a s_{i-1} + U_a h_j)``, ``alpha_ij = softmax_j(e_ij)``, ``c_i = sum_j alpha_ij h_j``;
-``query`` is ``W_a s_{i-1}`` and ``keys`` are ``U_a h_j``, both projected by the caller.
+``query`` is ``W_a s_{i-1}`` and ``keys`` are ``U_a h_j``, both projected by the caller. Keys may differ from query to
+query (location features, coverage): they then are [B, Tq, Tx, A].
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from seq2seq_fast.reference.precision import accumulation_dtype
 
 
 def additive_score(query: Tensor, keys: Tensor, v: Tensor) -> Tensor:
-    """query [B, Tq, A], keys [B, Tx, A], v [A] -> scores [B, Tq, Tx]."""
+    """query [B, Tq, A], keys [B, Tx, A] or [B, Tq, Tx, A], v [A] -> scores [B, Tq, Tx]."""
     dtype = accumulation_dtype(query.dtype)
-    query_and_keys = query.to(dtype).unsqueeze(2) + keys.to(dtype).unsqueeze(1)
+    query_and_keys = query.to(dtype).unsqueeze(2) + (keys.unsqueeze(1) if keys.dim() == 3 else keys).to(dtype)
     return (torch.tanh(query_and_keys) @ v.to(dtype)).to(query.dtype)
 
 

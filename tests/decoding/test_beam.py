@@ -55,7 +55,10 @@ def test_a_wide_beam_finds_the_best_of_all_translations():
     assert len(best_sizes) > 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"attention": None}, {"cell": "lstm", "attention_position": "after"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"attention": None}, {"cell": "lstm", "attention_position": "after"}, {"attention_history": "coverage"}],
+)
 def test_a_batch_gives_what_its_sentences_give_one_by_one(settings):
     model = small_model(seed=5, **settings)
     source, lengths = sources(16, seed=2)

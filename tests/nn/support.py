@@ -6,6 +6,7 @@ import torch
 from hypothesis import strategies as st
 
 from seq2seq_fast.nn import Seq2SeqConfig
+from seq2seq_fast.nn.attention_history import HISTORIES
 
 SIZES = {
     "target_vocabulary_size": 11,
@@ -33,6 +34,9 @@ def configs(draw, dropout=0.0) -> Seq2SeqConfig:
         "decoder_layers": draw(st.integers(1, 3)),
         "bidirectional": bidirectional,
         "attention": attention,
+        "attention_history": draw(st.sampled_from((None, *HISTORIES))) if attention == "additive" else None,
+        "location_filters": 2,
+        "location_width": draw(st.sampled_from((1, 5))),
         "attention_position": "before" if attention is None else draw(st.sampled_from(("before", "after"))),
         "attention_size": draw(st.sampled_from((None, 5))),
         "input_feeding": draw(st.booleans()),

@@ -1,0 +1,143 @@
+"""Additive attention that knows where it has attended before: location features and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq_fast.nn.attention import AdditiveAttention
+from seq2seq_fast.ops.attention_memory import AttentionMemory
+from seq2seq_fast.ops.autograd import cast_like, no_autocast
+from seq2seq_fast.ops.checks import check_choice, check_tensor
+from seq2seq_fast.reference import additive_attention as reference
+from seq2seq_fast.reference.precision import accumulation_dtype
+
+HISTORIES = ("location", "cumulative", "coverage")
+# N of Tu et al., the most target words that a source word gives.
+_MOST_FERTILE = 2.0
+
+
+@dataclass(frozen=True)
+class AttentionHistory:
+    """Where a batch has attended before.
+
+    Attributes:
+        attended: [B, Tx], or [B, K, Tx] with beams, in the accumulation dtype: the last weights, or the sum of all.
+        fertility: [B, Tx], what each source position may be attended to in all; None where that is not asked for.
+    """
+
+    attended: Tensor
+    fertility: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> AttentionHistory:
+        """The function applied to what changes from position to position."""
+        return replace(self, attended=function(self.attended))
+
+    def select(self, index: Tensor) -> AttentionHistory:
+        """The sources named by ``index``, in that order."""
+        return AttentionHistory(self.attended[index], None if self.fertility is None else self.fertility[index])
+
+
+class HistoryAttention(AdditiveAttention):
+    """``weights_ij = softmax_j(v^T tanh(W q_i + U k_j + b + V f_ij))``, where f_ij tells of the weights before i.
+
+    - "location": ``f_i = F * weights_{i-1}``, the convolution with filters F (Chorowski, Bahdanau, Serdyuk, Cho, Bengio
+      2015, "Attention-Based Models for Speech Recognition", arXiv 1506.07503, eq. 8).
+    - "cumulative": ``f_i = F * sum_{l<i} weights_l`` (Shen et al. 2018, arXiv 1712.05884, section 2.2).
+    - "coverage": ``f_ij = sum_{l<i} weights_lj / Phi_j`` with the fertility ``Phi_j = 2 sigmoid(u^T h_j + b')`` of the
+      value h_j (Tu, Lu, Liu, Liu, Li 2016, "Modeling Coverage for Neural Machine Translation", arXiv 1601.04811,
+      linguistic coverage).
+
+    Before the first query nothing has been attended to. No kernel serves this layer: it runs in the reference operators
+    on every device, one query of a source (and beam) after the other::
+
+        history = layer.first(memory)
+        context, weights, history = layer.attend_next(query, memory, history)
+
+    Called as other layers are, every query is a first one.
+
+    Args:
+        query_size, key_size, attention_size: as in `AdditiveAttention`.
+        value_size: D, for "coverage"; the keys' size by default.
+        kind: one of the three.
+        filters: how many filters F has. width: of each, odd.
+    """
+
+    def __init__(
+        self,
+        query_size: int,
+        key_size: int,
+        attention_size: int,
+        kind: str,
+        *,
+        value_size: int | None = None,
+        filters: int = 10,
+        width: int = 15,
+    ) -> None:
+        super().__init__(query_size, key_size, attention_size, backend="reference")
+        check_choice("kind", kind, HISTORIES)
+        if width < 1 or width % 2 == 0:
+            raise ValueError(f"width must be odd, so that a filter has a centre; got {width}")
+        self.kind = kind
+        if kind == "coverage":
+            self.fertility = nn.Linear(key_size if value_size is None else value_size, 1)
+            filters = 1
+        else:
+            self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
+        self.feature_projection = nn.Linear(filters, attention_size, bias=False)
+
+    def first(self, memory: AttentionMemory) -> AttentionHistory:
+        """The history before the first query."""
+        dtype = accumulation_dtype(memory.keys.dtype)
+        attended = memory.keys.new_zeros(memory.batch, memory.source_length, dtype=dtype)
+        if self.kind != "coverage":
+            return AttentionHistory(attended)
+        return AttentionHistory(
+            attended, _MOST_FERTILE * torch.sigmoid(self.fertility(memory.values).squeeze(2).to(dtype))
+        )
+
+    def attend_next(
+        self, query: Tensor, memory: AttentionMemory, history: AttentionHistory
+    ) -> tuple[Tensor, Tensor, AttentionHistory]:
+        """Attend with query [B, Q], or [B, K, Q] and a history with beams; the history returned is for the next query.
+
+        Returns:
+            context [B, D] or [B, K, D], weights [B, Tx] or [B, K, Tx], history.
+        """
+        single = query.dim() == 2
+        if single:
+            check_tensor("query", query, "[B, Q]", memory.batch, self.query_size)
+            query = query.unsqueeze(1)
+        beams = history.attended.unsqueeze(1) if single else history.attended
+        check_tensor("query", query, "[B, K, Q]", memory.batch, beams.shape[1], self.query_size)
+        projected, features, v = cast_like(
+            memory.keys, self.query_projection(query), self._features(beams, history), self.v
+        )
+        with no_autocast(query.device.type):
+            keys = memory.keys.unsqueeze(1) + features
+            context, weights = reference.attend(projected, keys, memory.values, v, memory.attended)
+        if single:
+            context, weights = context.squeeze(1), weights.squeeze(1)
+        now = weights.to(history.attended.dtype)
+        return context, weights, history.map(lambda before: now if self.kind == "location" else before + now)
+
+    def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        history = self.first(memory)
+        if query.dim() == 3:
+            history = history.map(lambda attended: attended.unsqueeze(1).expand(-1, query.shape[1], -1))
+        context, weights, _ = self.attend_next(query, memory, history)
+        return context, weights if need_weights else None
+
+    def _features(self, attended: Tensor, history: AttentionHistory) -> Tensor:
+        """V f [B, K, Tx, A] of what has been attended to [B, K, Tx]."""
+        weight = self.feature_projection.weight
+        if self.kind == "coverage":
+            assert history.fertility is not None
+            return self.feature_projection((attended / history.fertility.unsqueeze(1)).to(weight.dtype).unsqueeze(3))
+        if attended.numel() == 0:
+            return weight.new_zeros(*attended.shape, weight.shape[0])
+        filtered = self.filters(attended.to(weight.dtype).flatten(0, 1).unsqueeze(1))
+        return self.feature_projection(filtered.transpose(1, 2)).unflatten(0, attended.shape[:2])
