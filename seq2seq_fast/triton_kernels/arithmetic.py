@@ -3,8 +3,8 @@
 ``tanh(q + k) = 1 - 2 r`` with ``r = 1 / (1 + e^(2q) e^(2k))``. Queries' exponentials are held scaled by 2^-60, so that
 a denominator ``d = 2^-60 (1 + e^(2q) e^(2k))`` saturates at 1 (where r is below float32's notice) in the same
 instruction that computes it, and the product of two denominators, whose reciprocal serves two units, stays in range.
-Multiplications and additions that must be one instruction are written as ``tl.fma``: nothing here depends on whether
-the compiler contracts the others.
+Multiplications and additions that must be one instruction are written as ``tl.fma``, products that must be rounded as
+:func:`rounded_product`: nothing here depends on whether the compiler contracts the others.
 """
 
 import triton
@@ -35,6 +35,10 @@ if triton.knobs.runtime.interpret:
     def power_of_two(x):
         return tl.exp2(x)
 
+    @triton.jit
+    def rounded_product(x, y):
+        return x * y
+
 else:
 
     @triton.jit
@@ -49,6 +53,17 @@ else:
         """2^x in one special-function instruction; what would be subnormal is 0."""
         return tl.inline_asm_elementwise(
             "ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
+
+    @triton.jit
+    def rounded_product(x, y):
+        """x y, rounded whatever is done with it: for what lanes sum among themselves.
+
+        Contracted with the first addition of such a sum, each lane would round its own product never and the others'
+        once, and the lanes' copies of one sum would differ.
+        """
+        return tl.inline_asm_elementwise(
+            "mul.rn.f32 $0, $1, $2;", "=f,f,f", [x, y], dtype=tl.float32, is_pure=True, pack=1
         )
 
 

@@ -20,6 +20,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     inverse_or_zero,
     natural_exponential,
     pair_terms,
+    rounded_product,
     score_of_terms,
     split_row,
 )
@@ -116,7 +117,7 @@ def _softmax_rows_kernel(
         total = total * natural_exponential(highest - shift) + natural_exponential(score - shift)
         highest = higher
     shift = finite_or_zero_maximum(tl.max(highest, axis=0))
-    denominator = tl.sum(total * natural_exponential(highest - shift), axis=0)
+    denominator = tl.sum(rounded_product(total, natural_exponential(highest - shift)), axis=0)
     inverse = inverse_or_zero(denominator)
     tl.store(logsumexp + whole_row, shift + tl.log(denominator))
     for start in range(0, Tx, BLOCK):

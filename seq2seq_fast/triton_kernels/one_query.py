@@ -23,6 +23,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     natural_exponential,
     pair_terms,
     query_exponential,
+    rounded_product,
     score_of_terms,
     split_pairs,
     split_row,
@@ -109,7 +110,7 @@ def _weigh_values(ahead, rows, weight, visited, context, D, BLOCK_D: tl.constexp
     for start in range(0, D, BLOCK_D):
         tile = ahead.to(tl.float32)
         ahead = _load_values(rows, start + BLOCK_D + column, visited, D)
-        summed = tl.sum(tile * weight[:, None], axis=0)
+        summed = tl.sum(rounded_product(tile, weight[:, None]), axis=0)
         tl.store(context + start + column, summed.to(context.dtype.element_ty), mask=start + column < D)
 
 

@@ -24,6 +24,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     pair_ratios,
     quarter_slope,
     query_exponential,
+    rounded_product,
     split_pairs,
     split_row,
     within_query_limit,
@@ -65,7 +66,7 @@ def _weights_gradient_kernel(
         gradient += tl.load(grad_weights + row * grad_weights_stride + position, mask=visited, other=0.0).to(tl.float32)
     gradient = tl.where(attended, gradient, 0.0)
     tl.store(slopes + row * Tx + position, gradient, mask=position < Tx)
-    tl.store(deltas + program, tl.sum(gradient * weight, axis=0))
+    tl.store(deltas + program, tl.sum(rounded_product(gradient, weight), axis=0))
 
 
 @triton.jit

@@ -13,7 +13,6 @@ from triton.runtime.jit import JITFunction
 
 import seq2seq_fast
 from seq2seq_fast import triton_kernels
-from seq2seq_fast.ops import register_backend, triton
 from seq2seq_fast.triton_kernels import launch
 from tests.support.cases import attention_case, decoder_case
 from tests.support.engines import dtype_name
@@ -27,20 +26,9 @@ from tests.triton_kernels.comparisons import (
     cancelling_case,
 )
 from tests.triton_kernels.launches import executed
-from tests.triton_kernels.shipped import real_launch_parameters
 
+pytestmark = pytest.mark.usefixtures("generated_code_serves_cpu_tensors")
 FORMS = [("rnn", True), ("gru", True), ("gru", False), ("lstm", True)]
-
-
-@pytest.fixture(autouse=True)
-def generated_code_serves_cpu_tensors(monkeypatch, poisoned):
-    if not hasattr(torch.ops.seq2seq_fast_triton, "attend_forward"):
-        triton.register()
-    real_launch_parameters(monkeypatch)
-    before = seq2seq_fast.backends()["triton"]
-    register_backend("triton", seq2seq_fast.BackendStatus(True, True, ("cpu",), triton.DTYPES))
-    yield
-    register_backend("triton", before)
 
 
 def ran(done, *names):
