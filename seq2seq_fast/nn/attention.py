@@ -17,7 +17,7 @@ from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import check_backend
-from seq2seq_fast.ops.checks import check_alike, check_choice, check_tensor
+from seq2seq_fast.ops.checks import check_alike, check_tensor
 from seq2seq_fast.reference.additive_attention import masked_softmax
 from seq2seq_fast.reference.precision import accumulation_dtype
 
@@ -262,25 +262,3 @@ class MultiplicativeAttention(DotProductAttention):
         name = "values (which are the keys)" if keys is values else "keys"
         check_tensor(name, keys, "[B, Tx, K]", None, None, self.weight.shape[1])
         return super().prepare(F.linear(keys, self.weight), values, lengths, mask, attended, context_weight)
-
-
-ATTENTIONS = ("additive", "multiplicative", "dot")
-
-
-def make_attention(
-    kind: str | None, query_size: int, value_size: int, attention_size: int | None = None
-) -> Attention | None:
-    """The attention layer named "additive", "multiplicative" or "dot"; None for None."""
-    if kind is None:
-        return None
-    check_choice("attention", kind, ATTENTIONS)
-    if kind == "additive":
-        return AdditiveAttention(query_size, value_size, query_size if attention_size is None else attention_size)
-    if kind == "multiplicative":
-        return MultiplicativeAttention(query_size, value_size)
-    if query_size != value_size:
-        raise ValueError(
-            "attention=\"dot\" needs the decoder's hidden size to be the encoder's output size; "
-            f"got {query_size} and {value_size}"
-        )
-    return DotProductAttention()

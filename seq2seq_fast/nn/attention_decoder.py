@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention, make_attention
+from seq2seq_fast.nn.attention import AdditiveAttention
 from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
+from seq2seq_fast.nn.attention_kinds import make_attention
 from seq2seq_fast.nn.cells import hidden_of, make_cell, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask
@@ -45,7 +46,10 @@ class AttentionDecoder(nn.Module):
         attention_size: A of additive attention; H by default.
         attention_history: "location", "cumulative" or "coverage", see `HistoryAttention` (additive attention only; no
             kernel serves it, and whole sequences run position by position). location_filters, location_width: its F.
-        attention_position: "before" or "after". input_feeding: see above; only "after" looks at it.
+        attention_position: "before" or "after". conditional: the first layer's attention stands between two cells, as
+            Nematus has it (Sennrich et al. 2017, arXiv 1703.04357, section 2): ``s' = cell(y_{i-1}, s_{i-1})``, ``c_i =
+            attend(s')``, ``s_i = cell'(c_i, s')``; whole sequences run position by position.
+        input_feeding: see above; only "after" looks at it.
         cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
         layers: how many.
         readout: "maxout" (the paper) or "tanh". readout_size: R; E by default.
@@ -70,6 +74,7 @@ class AttentionDecoder(nn.Module):
         location_filters: int = 10,
         location_width: int = 15,
         attention_position: str = "before",
+        conditional: bool = False,
         input_feeding: bool = True,
         cell: str = "gru",
         reset_after: bool = True,
@@ -107,16 +112,14 @@ class AttentionDecoder(nn.Module):
         self.input_feeding = input_feeding and not self.attends_before
 
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        if attention_history is None:
-            self.attention = make_attention(attention, hidden_size, context_size, attention_size)
-        elif attention == "additive":
-            size = hidden_size if attention_size is None else attention_size
-            self.attention = HistoryAttention(
-                hidden_size, context_size, size, attention_history, filters=location_filters, width=location_width
-            )
-        else:
-            raise ValueError(f'attention_history needs attention="additive"; got attention={attention!r}')
-        second = context_size if self.attends_before else readout_size if self.input_feeding else 0
+        self.attention = make_attention(
+            attention, hidden_size, context_size, attention_size,
+            history=attention_history, filters=location_filters, width=location_width,
+        )  # fmt: skip
+        if conditional and (attention is None or not self.attends_before):
+            raise ValueError('conditional needs an attention with attention_position="before"')
+        self.context_cell = make_cell(cell, context_size, hidden_size, reset_after=reset_after) if conditional else None
+        second = readout_size if self.input_feeding else context_size if self.attends_before and not conditional else 0
         sizes = [embedding_size + second] + [hidden_size] * (layers - 1)
         self.cells = nn.ModuleList(make_cell(cell, size, hidden_size, reset_after=reset_after) for size in sizes)
         state_size = hidden_size * (2 if cell == "lstm" else 1)
@@ -197,7 +200,7 @@ class AttentionDecoder(nn.Module):
     def _fusible(self) -> bool:
         """Whether the first layer is the ``attention_decoder`` operator."""
         kernel = isinstance(self.attention, AdditiveAttention) and not isinstance(self.attention, HistoryAttention)
-        return self.attends_before and kernel
+        return self.attends_before and kernel and self.context_cell is None
 
     def _is_sequential(self) -> bool:
         """Whether a position's input waits for the position before in a way that no operator serves."""
@@ -249,9 +252,14 @@ class AttentionDecoder(nn.Module):
                 hidden = hidden_of(new)
             else:
                 previous = mask_hidden(previous, state_mask)
+                if index == 0 and self.context_cell is not None:
+                    previous = step_beams(cell, embedded, previous)
                 if index == 0 and self.attends_before:
                     context, weights, history = self._attend(hidden_of(previous), state, need_weights)
-                inputs = self._layer_input(index, hidden, context, state)
+                if index == 0 and self.context_cell is not None:
+                    cell, inputs = self.context_cell, context
+                else:
+                    inputs = self._layer_input(index, hidden, context, state)
                 new = step_beams(cell, inputs, previous)
                 hidden = hidden_of(new) + inputs if self.residual and index > 0 else hidden_of(new)
             layers.append(new)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from seq2seq_fast.nn.attention import ATTENTIONS
 from seq2seq_fast.nn.attention_decoder import POSITIONS
 from seq2seq_fast.nn.attention_history import HISTORIES
+from seq2seq_fast.nn.attention_kinds import ATTENTIONS
 from seq2seq_fast.nn.cells import CELLS
 from seq2seq_fast.nn.readout import READOUTS
 
@@ -25,7 +25,8 @@ _CHOICES = {
 }
 _OPTIONAL = ("source_vocabulary_size", "attention_size", "readout_size")
 _SWITCHES = (
-    "reset_after", "bidirectional", "input_feeding", "tie_embeddings", "share_embeddings", "variational", "residual",
+    "reset_after", "bidirectional", "conditional", "input_feeding", "tie_embeddings", "share_embeddings", "variational",
+    "residual",
 )  # fmt: skip
 
 
@@ -53,6 +54,8 @@ class Seq2SeqConfig:
         location_filters: Filters of the convolution.
         location_width: Source positions that a filter sees, an odd number.
         attention_position: Attention before the decoder's cell (Bahdanau et al.) or after it (Luong et al.).
+        conditional: The decoder's first layer is two cells with the attention between them, as in Nematus (Sennrich et
+            al. 2017); trainings run position by position.
         input_feeding: With attention after the cell, the readout goes into the next position's input.
         readout: The layer before the vocabulary: maxout (Bahdanau et al.) or tanh.
         readout_size: Units of the readout; the target embedding's size by default.
@@ -86,6 +89,7 @@ class Seq2SeqConfig:
     location_filters: int = 10
     location_width: int = 15
     attention_position: str = "before"
+    conditional: bool = False
     input_feeding: bool = True
     readout: str = "maxout"
     readout_size: int | None = None
@@ -125,6 +129,11 @@ class Seq2SeqConfig:
         encoder_output = self.encoder_hidden_size * (2 if self.bidirectional else 1)
         if self.attention is None and self.attention_position == "after":
             raise ValueError('attention_position="after" needs an attention; got attention=None')
+        if self.conditional and (self.attention is None or self.attention_position == "after"):
+            raise ValueError(
+                'conditional needs an attention with attention_position="before"; '
+                f"got attention={self.attention!r}, attention_position={self.attention_position!r}"
+            )
         if self.attention_history is not None and self.attention != "additive":
             raise ValueError(f'attention_history needs attention="additive"; got attention={self.attention!r}')
         if self.location_width % 2 == 0:

@@ -70,6 +70,7 @@ class Seq2Seq(
             location_filters=config.location_filters,
             location_width=config.location_width,
             attention_position=config.attention_position,
+            conditional=config.conditional,
             input_feeding=config.input_feeding,
             layers=config.decoder_layers,
             readout=config.readout,

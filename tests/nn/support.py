@@ -48,6 +48,7 @@ def configs(draw, dropout=0.0) -> Seq2SeqConfig:
         "recurrent_dropout": dropout,
         "variational": dropout > 0,
     }
+    settings["conditional"] = bool(attention) and settings["attention_position"] == "before" and draw(st.booleans())
     kind = draw(st.sampled_from(("tied", "shared", "free", "features")))
     settings["tie_embeddings"] = kind == "tied" or (kind == "shared" and draw(st.booleans()))
     if kind == "shared":

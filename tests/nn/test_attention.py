@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import Parameter
 
 from seq2seq_fast.nn import AdditiveAttention, DotProductAttention, MultiplicativeAttention
-from seq2seq_fast.nn.attention import ATTENTIONS, make_attention
+from seq2seq_fast.nn.attention_kinds import ATTENTIONS, make_attention
 
 
 def draw(*shape):

@@ -95,6 +95,23 @@ def test_every_parameter_gets_a_finite_gradient(config):
         assert parameter.grad.isfinite().all(), name
 
 
+def test_nematus_decoder_written_out():
+    encoder = Encoder(3, 4)
+    decoder = AttentionDecoder(11, 5, 6, encoder.output_size, encoder.summary_size, conditional=True)
+    encoded = encoder(torch.randn(2, 4, 3), torch.tensor([4, 2]))
+    tokens = torch.randint(0, 11, (2, 3))
+    output = decoder(tokens, decoder.initial_state(encoded))
+    s = torch.tanh(decoder.bridges[0](encoded.summary))
+    for position in range(3):
+        y = decoder.embedding(tokens[:, position])
+        between = torch.gru_cell(y, s, *decoder.cells[0].parameters())
+        c, alpha = decoder.attention(between, encoded.outputs, lengths=encoded.lengths)
+        s = torch.gru_cell(c, between, *decoder.context_cell.parameters())
+        torch.testing.assert_close(output.weights[:, position], alpha)
+        torch.testing.assert_close(output.readout[:, position], decoder.readout(s, c, y))
+    torch.testing.assert_close(output.state.layers[0], s)
+
+
 def test_the_papers_decoder_written_out():
     encoder = Encoder(3, 4)
     decoder = AttentionDecoder(11, 5, 6, encoder.output_size, encoder.summary_size, attention_size=7)

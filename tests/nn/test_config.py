@@ -29,6 +29,7 @@ def test_survives_json(config):
         ({"attention": "dot", "decoder_hidden_size": 5}, ValueError, "decoder_hidden_size to be .* 6; got 5"),
         ({"attention_history": "all"}, ValueError, "'location', 'cumulative', 'coverage', None; got 'all'"),
         ({"attention": "dot", "attention_history": "location"}, ValueError, 'attention_history needs attention=.addit'),
+        ({"conditional": True, "attention_position": "after"}, ValueError, "conditional needs an attention with"),
         ({"location_width": 4}, ValueError, "location_width must be odd, so that a filter has a centre; got 4"),
         ({"tie_embeddings": True, "readout_size": 5}, ValueError, "readout_size to be target_size, 4; got 5"),
         ({"share_embeddings": True}, ValueError, r"to agree in .*; got \(13, 3\) and \(11, 4\)"),
