@@ -9,6 +9,7 @@ from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
 from seq2seq_fast.nn.config import Seq2SeqConfig
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
 from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
+from seq2seq_fast.nn.layer_norm_cells import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
 
 if TYPE_CHECKING:
     from seq2seq_fast.nn.seq2seq import Seq2Seq
@@ -27,6 +28,9 @@ __all__ = [
     "GRUCell",
     "HistoryAttention",
     "LSTMCell",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "LayerNormRNNCell",
     "MultiplicativeAttention",
     "RNNCell",
     "Seq2Seq",

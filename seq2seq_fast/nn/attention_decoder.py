@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from seq2seq_fast.nn.attention import AdditiveAttention
 from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
 from seq2seq_fast.nn.attention_kinds import make_attention
-from seq2seq_fast.nn.cells import hidden_of, make_cell, step_beams
+from seq2seq_fast.nn.cell_kinds import make_cell
+from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask
 from seq2seq_fast.nn.encoder import EncoderOutput
@@ -51,6 +52,7 @@ class AttentionDecoder(nn.Module):
             attend(s')``, ``s_i = cell'(c_i, s')``; whole sequences run position by position.
         input_feeding: see above; only "after" looks at it.
         cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
+        layer_norm: cells with layer normalisation, which run step by step in the reference operators.
         layers: how many.
         readout: "maxout" (the paper) or "tanh". readout_size: R; E by default.
         tie_embeddings: the vocabulary projection has the embedding's weight (then R must be E).
@@ -78,6 +80,7 @@ class AttentionDecoder(nn.Module):
         input_feeding: bool = True,
         cell: str = "gru",
         reset_after: bool = True,
+        layer_norm: bool = False,
         layers: int = 1,
         readout: str = "maxout",
         readout_size: int | None = None,
@@ -118,10 +121,11 @@ class AttentionDecoder(nn.Module):
         )  # fmt: skip
         if conditional and (attention is None or not self.attends_before):
             raise ValueError('conditional needs an attention with attention_position="before"')
-        self.context_cell = make_cell(cell, context_size, hidden_size, reset_after=reset_after) if conditional else None
+        form = {"reset_after": reset_after, "layer_norm": layer_norm}
+        self.context_cell = make_cell(cell, context_size, hidden_size, **form) if conditional else None
         second = readout_size if self.input_feeding else context_size if self.attends_before and not conditional else 0
         sizes = [embedding_size + second] + [hidden_size] * (layers - 1)
-        self.cells = nn.ModuleList(make_cell(cell, size, hidden_size, reset_after=reset_after) for size in sizes)
+        self.cells = nn.ModuleList(make_cell(cell, size, hidden_size, **form) for size in sizes)
         state_size = hidden_size * (2 if cell == "lstm" else 1)
         self.bridges = nn.ModuleList(nn.Linear(summary_size, state_size) for _ in range(layers))
         seen = hidden_size + context_size + (embedding_size if self.attends_before else 0)
@@ -199,8 +203,8 @@ class AttentionDecoder(nn.Module):
 
     def _fusible(self) -> bool:
         """Whether the first layer is the ``attention_decoder`` operator."""
-        kernel = isinstance(self.attention, AdditiveAttention) and not isinstance(self.attention, HistoryAttention)
-        return self.attends_before and kernel and self.context_cell is None
+        attention = isinstance(self.attention, AdditiveAttention) and not isinstance(self.attention, HistoryAttention)
+        return self.attends_before and attention and self.context_cell is None and not self.cells[0].layer_norm
 
     def _is_sequential(self) -> bool:
         """Whether a position's input waits for the position before in a way that no operator serves."""

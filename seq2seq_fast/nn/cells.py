@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import check_backend, choose_backend
-from seq2seq_fast.ops.checks import check_choice
 from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 from seq2seq_fast.reference.rnn_cell import rnn_cell
@@ -20,6 +19,7 @@ class RecurrentCell(nn.Module):
 
     kind: ClassVar[str]
     gates: ClassVar[int]
+    layer_norm: ClassVar[bool] = False
     bias_ih: Tensor | None
     bias_hh: Tensor | None
 
@@ -153,17 +153,6 @@ class LSTMCell(RecurrentCell):
 
     def step(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return lstm_cell(input, state, *_parameters(self), backend=self.backend)
-
-
-CELLS = ("rnn", "gru", "lstm")
-
-
-def make_cell(kind: str, input_size: int, hidden_size: int, *, reset_after: bool = True) -> RecurrentCell:
-    """The cell named "rnn", "gru" or "lstm"."""
-    check_choice("cell", kind, CELLS)
-    if kind == "gru":
-        return GRUCell(input_size, hidden_size, reset_after=reset_after)
-    return RNNCell(input_size, hidden_size) if kind == "rnn" else LSTMCell(input_size, hidden_size)
 
 
 def map_state(function: Any, state: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from seq2seq_fast.nn.attention_decoder import POSITIONS
 from seq2seq_fast.nn.attention_history import HISTORIES
 from seq2seq_fast.nn.attention_kinds import ATTENTIONS
-from seq2seq_fast.nn.cells import CELLS
+from seq2seq_fast.nn.cell_kinds import CELLS
 from seq2seq_fast.nn.readout import READOUTS
 
 _AT_LEAST_ONE = (
@@ -25,8 +25,8 @@ _CHOICES = {
 }
 _OPTIONAL = ("source_vocabulary_size", "attention_size", "readout_size")
 _SWITCHES = (
-    "reset_after", "bidirectional", "conditional", "input_feeding", "tie_embeddings", "share_embeddings", "variational",
-    "residual",
+    "reset_after", "layer_norm", "bidirectional", "conditional", "input_feeding", "tie_embeddings", "share_embeddings",
+    "variational", "residual",
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ class Seq2SeqConfig:
         bidirectional: The encoder reads both ways.
         cell: Recurrent cell: rnn, gru or lstm.
         reset_after: Form of the GRU: true is cuDNN's, false that of Bahdanau et al.
+        layer_norm: Cells with layer normalisation (Ba et al. 2016). Reference operators alone serve them, step by step.
         attention: What scores the source positions: additive, multiplicative, dot, or null for a decoder without.
         attention_size: Units of additive attention; the decoder's hidden size by default.
         attention_history: What the scores of additive attention know of the weights before: the last ones' convolution
@@ -83,6 +84,7 @@ class Seq2SeqConfig:
     bidirectional: bool = True
     cell: str = "gru"
     reset_after: bool = True
+    layer_norm: bool = False
     attention: str | None = "additive"
     attention_size: int | None = None
     attention_history: str | None = None

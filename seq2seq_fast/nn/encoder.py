@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.cells import hidden_of, make_cell, map_state
+from seq2seq_fast.nn.cell_kinds import make_cell
+from seq2seq_fast.nn.cells import hidden_of, map_state
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask, sequence_dropout
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.nn.recurrence import run_recurrence
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
         vocabulary_size: with it the input is tokens [B, Tx]; without it features [B, Tx, E] (speech frames, regions of
             an image).
         cell: "rnn", "gru" or "lstm". reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
+        layer_norm: cells with layer normalisation, which run step by step in the reference operators.
         layers: how many. bidirectional: read both ways; the outputs then have size D = 2 H, otherwise H.
         dropout: on the input of every layer above the first. embedding_dropout: on the embedding or the features.
         recurrent_dropout: on the recurrent state, one mask for all positions (a GPU then runs step by step).
@@ -69,6 +71,7 @@ class Encoder(nn.Module):
         vocabulary_size: int | None = None,
         cell: str = "gru",
         reset_after: bool = True,
+        layer_norm: bool = False,
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.0,
@@ -93,8 +96,10 @@ class Encoder(nn.Module):
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, input_size)
         sizes = [input_size] + [self.output_size] * (layers - 1)
 
+        form = {"reset_after": reset_after, "layer_norm": layer_norm}
+
         def stack() -> nn.ModuleList:
-            return nn.ModuleList(make_cell(cell, size, hidden_size, reset_after=reset_after) for size in sizes)
+            return nn.ModuleList(make_cell(cell, size, hidden_size, **form) for size in sizes)
 
         self.forward_cells = stack()
         self.backward_cells = stack() if bidirectional else None

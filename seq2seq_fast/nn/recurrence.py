@@ -40,7 +40,7 @@ def run_recurrence(
     """
     if state is None:
         state = cell.zero_state(inputs)
-    if choose_backend(cell.backend, inputs) == "cpu":
+    if choose_backend(cell.backend, inputs) == "cpu" and not cell.layer_norm:
         return recurrent_sequence(
             inputs, state, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, lengths=lengths,
             state_mask=state_mask, reverse=reverse, cell=cell.kind, reset_after=cell.reset_after, backend="cpu",
@@ -49,7 +49,7 @@ def run_recurrence(
         return hidden_of(state).new_empty(inputs.shape[0], 0, cell.hidden_size), state
     if reverse:
         inputs = reverse_sequences(inputs, lengths)
-    if state_mask is None and cell.reset_after:
+    if state_mask is None and cell.reset_after and not cell.layer_norm:
         outputs, final = _run_library(cell, inputs, state, lengths)
     else:
         outputs, final = _run_steps(cell, inputs, state, lengths, state_mask)

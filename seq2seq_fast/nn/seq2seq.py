@@ -44,6 +44,7 @@ class Seq2Seq(
         shared: dict[str, Any] = {
             "cell": config.cell,
             "reset_after": config.reset_after,
+            "layer_norm": config.layer_norm,
             "dropout": config.dropout,
             "embedding_dropout": config.embedding_dropout,
             "recurrent_dropout": config.recurrent_dropout,

@@ -30,6 +30,7 @@ def configs(draw, dropout=0.0) -> Seq2SeqConfig:
     settings = {
         "cell": draw(st.sampled_from(("rnn", "gru", "lstm"))),
         "reset_after": draw(st.booleans()),
+        "layer_norm": draw(st.booleans()),
         "encoder_layers": draw(st.integers(1, 2)),
         "decoder_layers": draw(st.integers(1, 3)),
         "bidirectional": bidirectional,

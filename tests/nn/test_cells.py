@@ -3,7 +3,7 @@ import torch
 
 from seq2seq_fast import gru_cell
 from seq2seq_fast.nn import GRUCell, LSTMCell, RNNCell
-from seq2seq_fast.nn.cells import make_cell
+from seq2seq_fast.nn.cell_kinds import make_cell
 
 PAIRS = [(RNNCell, torch.nn.RNNCell), (GRUCell, torch.nn.GRUCell), (LSTMCell, torch.nn.LSTMCell)]
 

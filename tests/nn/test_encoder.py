@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq_fast.nn import Encoder
-from seq2seq_fast.nn.cells import CELLS, hidden_of, map_state
+from seq2seq_fast.nn.cell_kinds import CELLS
+from seq2seq_fast.nn.cells import hidden_of, map_state
 from tests.nn.test_recurrence import TORCH, close, path  # noqa: F401
 
 

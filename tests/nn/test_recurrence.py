@@ -3,7 +3,8 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq_fast import use_backend
-from seq2seq_fast.nn.cells import CELLS, hidden_of, make_cell, map_state
+from seq2seq_fast.nn.cell_kinds import CELLS, make_cell
+from seq2seq_fast.nn.cells import hidden_of, map_state
 from seq2seq_fast.nn.recurrence import reverse_sequences, run_recurrence
 
 TORCH = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
