@@ -50,7 +50,7 @@ class FinalAverage(pl.Callback):
         if taken:
             self.chosen = weights, bleu
         trainer.print(
-            f"the average of {len(paths)} checkpoints: BLEU {bleu:.2f}, the best of them {single:.2f}; "
+            f"the average of {len(paths)} checkpoints: BLEU {bleu:.2f}, the best checkpoint {single:.2f}; "
             f"the {'average' if taken else 'best'} is taken",
             file=sys.stderr,
             flush=True,

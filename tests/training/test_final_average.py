@@ -47,7 +47,7 @@ def test_the_average_is_written_where_it_is_better(corpus, tmp_path, monkeypatch
     assert result.bleu == (final if taken else 9.0)
     word = "average" if taken else "best"
     assert (
-        f"the average of 2 checkpoints: BLEU {final:.2f}, the best of them 9.00; the {word} is"
+        f"the average of 2 checkpoints: BLEU {final:.2f}, the best checkpoint 9.00; the {word} is"
         in capsys.readouterr().err
     )
 
