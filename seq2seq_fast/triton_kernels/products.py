@@ -19,7 +19,7 @@ def batched_product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 def _product(multiply, a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
     if a.dtype == torch.float32:
         return multiply(a, b) if out is None else multiply(a, b, out=out)
-    if a.is_cuda:
-        return multiply(a, b, torch.float32) if out is None else multiply(a, b, torch.float32, out=out)
-    # Only CUDA multiplies 16-bit operands into float32; elsewhere (the interpreter's tensors) they are widened.
-    return multiply(a.float(), b.float()) if out is None else multiply(a.float(), b.float(), out=out)
+    if a.is_cpu:
+        # Only CUDA multiplies 16-bit operands into float32; the interpreter's tensors are widened.
+        return multiply(a.float(), b.float()) if out is None else multiply(a.float(), b.float(), out=out)
+    return multiply(a, b, torch.float32) if out is None else multiply(a, b, torch.float32, out=out)
