@@ -176,7 +176,9 @@ class MachineCode:
             last = self.instructions[end - 1]
             following: set[int] = set()
             target = _TARGET.search(last.operands)
-            label = target[1] if target and last.kind in ("BRA", "CALL") else None
+            # Only a warp that has diverged takes BRA.DIV: elsewhere the instructions after it do without the detour.
+            jumps = last.kind in ("BRA", "CALL") and not _is(last.opcode, "BRA.DIV")
+            label = target[1] if target and jumps else None
             if last.kind == "BSYNC":
                 label = reconvergence.get(last.operands.split(",")[0].strip())
             if label in self.labels:
@@ -196,7 +198,7 @@ def _is_conditional(ins: SassInstruction) -> bool:
     if ins.predicate:
         return True
     before = ins.operands.split("`")[0]
-    return ins.kind == "BRA" and bool(re.search(r"\bU?P\d", before))
+    return ins.kind == "BRA" and (_is(ins.opcode, "BRA.DIV") or bool(re.search(r"\bU?P\d", before)))
 
 
 def _mix(instructions: Iterable[SassInstruction]) -> InstructionMix:
@@ -214,7 +216,9 @@ def _reached(blocks: set[int], following: dict[int, set[int]]) -> set[int]:
 
 
 def _natural_loops(successors: list[set[int]]) -> dict[int, set[int]]:
-    """Header to blocks: for every edge to a block that dominates its source."""
+    """Header to blocks: for every edge to a block that dominates its source, of those that the entry reaches."""
+    reached = _reached({0}, dict(enumerate(successors)))
+    successors = [following if block in reached else set() for block, following in enumerate(successors)]
     dominators = _dominators(successors)
     predecessors: list[set[int]] = [set() for _ in successors]
     for block, following in enumerate(successors):

@@ -126,3 +126,15 @@ def test_a_jump_written_as_a_call_leaves_the_loop():
         "        /*0090*/   BRA `(.L_x_0) ;\n.L_x_3:\n        /*00a0*/   EXIT ;",
     )
     assert [loop.mix.special for loop in parse_sass(text)["kernel"].loops()] == [2]
+
+
+def test_a_detour_of_diverged_warps_belongs_to_no_loop():
+    text = LOOP.replace(
+        "        /*0070*/ ", "        /*0068*/   BRA.DIV ~URZ, `(.L_x_3) ;\n.L_x_4:\n        /*0070*/ "
+    ).replace(
+        "        /*0090*/                   EXIT ;",
+        "        /*0090*/   EXIT ;\n.L_x_3:\n        /*00a0*/   FADD R1, R1, R1 ;\n        /*00b0*/   BRA `(.L_x_4) ;",
+    )
+    code = parse_sass(text)["kernel"]
+    assert (code.hot_loop(".SAT").special, code.hot_loop(".SAT").fp32) == (1, 2)
+    assert [loop.mix.special for loop in code.loops()] == [2]
