@@ -1,4 +1,4 @@
-"""The command ``seq2seq-fast``: train, translate, evaluate, demo, doctor.
+"""The command ``seq2seq-fast``: train, translate, evaluate, align, average, demo, doctor.
 
 This file imports nothing beyond the standard library until a command runs, so that a missing extra is one clear line.
 """
@@ -69,7 +69,7 @@ def build_parser() -> ArgumentParser:
     """Return the parser of the whole command line."""
     from jsonargparse import ArgumentParser
 
-    from seq2seq_fast.commands import average, demo, evaluate, train, translate
+    from seq2seq_fast.commands import align, average, demo, evaluate, train, translate
     from seq2seq_fast.version import __version__
 
     parser = ArgumentParser(
@@ -82,6 +82,7 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("train", train.make_parser(), help="train a translator on sentence pairs")
     commands.add_subcommand("translate", translate.make_parser(), help="translate a file or standard input")
     commands.add_subcommand("evaluate", evaluate.make_parser(), help="score a translator on a test set")
+    commands.add_subcommand("align", align.make_parser(), help="show and write which words the attention aligns")
     commands.add_subcommand("average", average.make_parser(), help="average the weights of checkpoints or models")
     commands.add_subcommand("demo", demo.make_parser(), help="train and look at a small translator in a few minutes")
     # Only listed here: main hands it over before anything is parsed.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
-# Hangul is not in matplotlib's own font, the first; of the others those are taken that the system has.
-_FONTS = ["DejaVu Sans", "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "AppleGothic"]
-_INCHES_A_WORD = 0.32
+from seq2seq_fast.visualization.picture import new_figure, save
+
+# Inches.
+_CELL, _GAP, _MARGIN = 0.22, 0.3, 0.08
 
 
 class Alignment(NamedTuple):
@@ -32,6 +31,8 @@ class Alignment(NamedTuple):
 def draw_alignments(alignments: Sequence[Alignment], path: str | Path, *, columns: int = 2) -> Path:
     """Draw sentences' alignment maps on one sheet: the source along the top, the target down the side, white for 1.
 
+    Squares have the same size in all maps. Signs that no installed font has are named by a warning.
+
     Args:
         alignments: one map a sentence, at least one.
         path: the picture; its ending chooses the format (.png, .svg, .pdf).
@@ -39,31 +40,52 @@ def draw_alignments(alignments: Sequence[Alignment], path: str | Path, *, column
 
     Raises:
         ValueError: there is no map, or weights have another shape than the words.
+        InputError: the path has another ending.
     """
+    from seq2seq_fast.visualization.fonts import families_for
+
     if not alignments:
         raise ValueError("there is no alignment to draw")
     for source, target, weights in alignments:
         if weights.shape != (len(target), len(source)):
             raise ValueError(f"weights {tuple(weights.shape)} do not fit {len(target)} x {len(source)} words")
-    columns = min(columns, len(alignments))
-    rows = -(-len(alignments) // columns)
-    width = _INCHES_A_WORD * max(len(alignment.source) for alignment in alignments) + 1.4
-    height = _INCHES_A_WORD * max(len(alignment.target) for alignment in alignments) + 1.4
-    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
-    FigureCanvasAgg(figure)
-    for index, alignment in enumerate(alignments):
-        _draw(figure.add_subplot(rows, columns, index + 1), alignment)
-    path = Path(path)
-    # Without a date the same maps give the same file.
-    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return path
+    families = families_for(word for one in alignments for word in (*one.source, *one.target))
+    figure = new_figure(1, 1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        maps = [_draw(figure.add_axes((0, 0, 1, 1), label=str(i)), one, families) for i, one in enumerate(alignments)]
+        _arrange(figure, maps, alignments, min(columns, len(alignments)))
+        return save(figure, path)
 
 
-def _draw(axes: Any, alignment: Alignment) -> None:
-    installed = set(font_manager.get_font_names())
-    fonts = [font for font in _FONTS if font in installed]
-    axes.imshow(alignment.weights.detach().float().cpu().numpy(), cmap="gray", vmin=0, vmax=1, aspect="equal")
+def _draw(axes: Any, alignment: Alignment, families: list[str]) -> Any:
+    axes.imshow(alignment.weights.detach().float().cpu().numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto")
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=fonts)
-    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=fonts)
-    axes.tick_params(length=0)
+    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=families)
+    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=families)
+    axes.tick_params(length=0, pad=3)
+    return axes
+
+
+def _arrange(figure: Any, maps: Sequence[Any], alignments: Sequence[Alignment], columns: int) -> None:
+    """Give each map its place: rows and columns as large as the largest labels and maps in them."""
+    renderer = figure.canvas.get_renderer()
+    left = [_largest(axes.get_yticklabels(), renderer, "width") / figure.dpi + _MARGIN for axes in maps]
+    above = [_largest(axes.get_xticklabels(), renderer, "height") / figure.dpi + _MARGIN for axes in maps]
+    wide = [_CELL * len(one.source) for one in alignments]
+    high = [_CELL * len(one.target) for one in alignments]
+    lefts, wides = ([max(part[i::columns]) for i in range(columns)] for part in (left, wide))
+    starts = range(0, len(maps), columns)
+    aboves, highs = ([max(part[i : i + columns]) for i in starts] for part in (above, high))
+    width = sum(lefts) + sum(wides) + _GAP * (columns - 1) + 2 * _MARGIN
+    height = sum(aboves) + sum(highs) + _GAP * (len(highs) - 1) + 2 * _MARGIN
+    figure.set_size_inches(width, height)
+    for index, axes in enumerate(maps):
+        row, column = divmod(index, columns)
+        x = _MARGIN + sum(lefts[: column + 1]) + sum(wides[:column]) + _GAP * column
+        y = height - _MARGIN - sum(aboves[: row + 1]) - sum(highs[:row]) - _GAP * row - high[index]
+        axes.set_position((x / width, y / height, wide[index] / width, high[index] / height))
+
+
+def _largest(labels: Sequence[Any], renderer: Any, side: str) -> float:
+    return max((getattr(label.get_window_extent(renderer), side) for label in labels), default=0.0)

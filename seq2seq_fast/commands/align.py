@@ -1,0 +1,171 @@
+"""``seq2seq-fast align``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from seq2seq_fast.commands.output import check_output
+from seq2seq_fast.commands.search import add_search, load
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from seq2seq_fast.decoding import Translator
+    from seq2seq_fast.decoding.given import PieceAttention
+    from seq2seq_fast.decoding.words import WordAttention
+
+
+def make_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        description="Align words by the attention, of given translations (--ref) or of the model's own: as Pharaoh "
+        "text (a line a sentence, 0-0 2-1: source word, target word), as maps, or compared with annotated links.",
+        usage="seq2seq-fast align MODEL --src FILE [--ref FILE] [--output FILE] [--picture FILE] [--FLAG VALUE ...]",
+        exit_on_error=False,
+    )
+    add_search(parser)
+    parser.add_argument("--src", type=str, required=True, help="Source sentences, one a line.")
+    parser.add_argument("--ref", type=str, default=None, help="Their translations; without, the model translates.")
+    parser.add_argument(
+        "--output",
+        type=str,
+        default=None,
+        help="File for the links; standard output (-) where neither a picture nor gold is asked for.",
+    )
+    parser.add_argument("--translations", type=str, default=None, help="File for the model's translations.")
+    parser.add_argument("--picture", type=str, default=None, help="Sheet of maps: .png, .svg or .pdf.")
+    parser.add_argument("--lines", type=int, nargs="+", default=None, help="Lines to draw, from 1; the first four.")
+    parser.add_argument("--columns", type=int, default=2, help="Maps side by side.")
+    parser.add_argument(
+        "--gold",
+        type=str,
+        default=None,
+        help="Annotated links of the pairs, Pharaoh text with 3-4 for sure and 3?4 for possible ones: print AER, "
+        "precision and recall.",
+    )
+    parser.add_argument(
+        "--words",
+        type=Literal["spaces", "signs"],
+        default="spaces",
+        help="What a word is: what stands between spaces; or signs, such as full stops, are words of their own.",
+    )
+    parser.add_argument(
+        "--merge",
+        type=Literal["mean", "max"],
+        default="mean",
+        help="A word's weight from its pieces': sum over source and mean over target pieces, or the largest.",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=None, help="Link also all source words with at least this weight."
+    )
+    return parser
+
+
+def run(namespace: Namespace) -> None:
+    from seq2seq_fast.data.files import write_lines
+    from seq2seq_fast.data.pharaoh import pharaoh_line
+    from seq2seq_fast.decoding.words import attention_of_words, links
+
+    _check(namespace)
+    translator, search = load(namespace)
+    found = [
+        attention_of_words(one, namespace.words, namespace.merge) for one in _attend(namespace, translator, search)
+    ]
+    linked = [links(one, namespace.threshold) for one in found]
+    if namespace.picture is not None:
+        _draw(namespace, found)
+    if namespace.gold is not None:
+        _compare(namespace.gold, found, linked)
+    output = namespace.output
+    if output is None and namespace.picture is None and namespace.gold is None:
+        output = "-"
+    if output == "-":
+        sys.stdout.writelines(f"{pharaoh_line(one)}\n" for one in linked)
+    elif output is not None:
+        write_lines(output, map(pharaoh_line, linked))
+
+
+def _check(namespace: Namespace) -> None:
+    from seq2seq_fast.data import InputError, check_ranges
+    from seq2seq_fast.visualization.picture import check_picture
+
+    check_ranges("align", namespace, at_least={"columns": 1})
+    inputs = (namespace.src, namespace.ref, namespace.gold)
+    for flag in ("output", "translations", "picture"):
+        if namespace[flag] != "-":
+            check_output(flag, namespace[flag], *inputs)
+    if namespace.picture is not None:
+        check_picture(namespace.picture)
+    if namespace.gold is not None and namespace.ref is None:
+        raise InputError("--gold judges given translations: give them with --ref")
+    if namespace.translations is not None and namespace.ref is not None:
+        raise InputError("--translations and --ref exclude each other: nothing is translated where --ref is given")
+
+
+def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[PieceAttention]:
+    import torch
+
+    from seq2seq_fast.data import InputError, read_lines, read_pairs
+    from seq2seq_fast.data.files import write_lines
+    from seq2seq_fast.decoding.ensemble import has_attention
+    from seq2seq_fast.decoding.given import PieceAttention, attend_to_given
+
+    if not has_attention(translator.model):
+        raise InputError(f"{namespace.model}: the model has no attention, so it aligns nothing")
+    if namespace.ref is not None:
+        return attend_to_given(translator, read_pairs(namespace.src, namespace.ref), batch_tokens=search.batch_tokens)
+    sentences = list(read_lines(namespace.src))
+    if not sentences:
+        raise InputError(f"{namespace.src}: the file is empty")
+    found = [one[0] for one in translator.search(sentences, search, need_weights=True)]
+    if namespace.translations is not None:
+        write_lines(namespace.translations, [one.text for one in found])
+    return [
+        PieceAttention([], [], torch.zeros(0, 1))
+        if one.weights is None
+        else PieceAttention(
+            translator.source_vocabulary.segment(sentence), one.target_pieces, one.weights.float().cpu()
+        )
+        for sentence, one in zip(sentences, found, strict=True)
+    ]
+
+
+def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.visualization import Alignment, draw_alignments
+
+    numbers = namespace.lines or range(1, min(4, len(found)) + 1)
+    beyond = next((number for number in numbers if not 1 <= number <= len(found)), None)
+    if beyond is not None:
+        raise InputError(f"--lines {beyond}: {namespace.src} has the lines 1 to {len(found):,}")
+    drawn = [found[number - 1] for number in numbers if found[number - 1].target]
+    if not drawn:
+        raise InputError(f"{namespace.src}: the lines to draw are empty")
+    maps = [Alignment([*one.source, "</s>"], one.target, one.weights) for one in drawn]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        draw_alignments(maps, namespace.picture, columns=namespace.columns)
+    for warning in caught:
+        print(f"seq2seq-fast: warning: {warning.message}", file=sys.stderr)
+
+
+def _compare(path: str, found: Sequence[WordAttention], linked: Sequence[tuple[tuple[int, int], ...]]) -> None:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.data.pharaoh import read_gold
+    from seq2seq_fast.evaluation import alignment_quality
+
+    gold = read_gold(path)
+    if len(gold) != len(found):
+        raise InputError(f"{path} has {len(gold):,} lines but there are {len(found):,} pairs")
+    for number, (annotated, pair) in enumerate(zip(gold, found, strict=True), start=1):
+        for source, target in annotated.possible if pair.target else ():
+            if source >= len(pair.source) or target >= len(pair.target):
+                raise InputError(
+                    f"{path}: line {number}: {source}-{target} is beyond its {len(pair.source)} and {len(pair.target)} "
+                    "words: were others counted (see --words)?"
+                )
+    print(alignment_quality(linked, gold))

@@ -1,0 +1,87 @@
+"""From the attention of pieces to that of words, and to links between words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seq2seq_fast.decoding.given import PieceAttention
+
+WordKind = Literal["spaces", "signs"]
+Merge = Literal["mean", "max"]
+_UNKNOWN = "<unk>"
+_WORDS = {
+    "spaces": re.compile(r"▁?[^▁]+"),
+    "signs": re.compile(rf"▁?{_UNKNOWN}|▁?\w[\w'\u2019-]*|▁?[^\w\s▁]"),
+}
+
+
+class WordAttention(NamedTuple):
+    """The attention of a pair's words.
+
+    Attributes:
+        source, target: the words.
+        weights: [len(target), len(source) + 1]; the last column is of the source's end.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: Tensor
+
+
+def attention_of_words(attention: PieceAttention, words: WordKind = "spaces", merge: Merge = "mean") -> WordAttention:
+    """Merge the pieces of each word.
+
+    Args:
+        attention: of pieces.
+        words: "spaces" ends words at spaces alone; "signs" also makes each sign, such as a full stop, a word.
+        merge: "mean" adds the weights of a source word's pieces and averages over a target word's, so that rows still
+            sum to 1; "max" takes the largest of both.
+    """
+    source, source_pieces = _group(attention.source, words)
+    target, target_pieces = _group(attention.target, words)
+    if not target:
+        return WordAttention(source, target, torch.zeros(0, len(source) + 1))
+    source_pieces.append([len(attention.source)])
+    columns = [attention.weights[:, places] for places in source_pieces]
+    by_word = torch.stack([part.sum(1) if merge == "mean" else part.amax(1) for part in columns], dim=1)
+    rows = [by_word[places] for places in target_pieces]
+    weights = torch.stack([part.mean(0) if merge == "mean" else part.amax(0) for part in rows])
+    return WordAttention(source, target, weights)
+
+
+def links(attention: WordAttention, threshold: float | None = None) -> tuple[tuple[int, int], ...]:
+    """Link each target word with the source word that it attends to most, or with none where that is the end.
+
+    Args:
+        attention: of words.
+        threshold: also link all source words with at least this weight.
+
+    Returns:
+        the pairs (source word, target word), ascending.
+    """
+    found: set[tuple[int, int]] = set()
+    if attention.target:
+        best = attention.weights.argmax(1).tolist()
+        found = {(source, target) for target, source in enumerate(best) if source < len(attention.source)}
+        if threshold is not None:
+            above = (attention.weights[:, :-1] >= threshold).nonzero().tolist()
+            found |= {(source, target) for target, source in above}
+    return tuple(sorted(found))
+
+
+def _group(pieces: Sequence[str], words: WordKind) -> tuple[list[str], list[list[int]]]:
+    """Return the words that pieces spell, and the places of each one's pieces; a piece may belong to two words."""
+    pieces = [f"▁{_UNKNOWN}" if piece == _UNKNOWN else piece for piece in pieces]
+    ends = list(accumulate(map(len, pieces)))
+    found = list(_WORDS[words].finditer("".join(pieces)))
+    places = [
+        [place for place, end in enumerate(ends) if end > word.start() and end - len(pieces[place]) < word.end()]
+        for word in found
+    ]
+    return [word[0].removeprefix("▁") for word in found], places

@@ -1,0 +1,73 @@
+"""``seq2seq-fast align``."""
+
+import pytest
+
+from seq2seq_fast import cli
+from seq2seq_fast.data import build_vocabulary
+from seq2seq_fast.data.pharaoh import read_pharaoh
+from seq2seq_fast.decoding import Translator, save_model_folder
+from tests.decoding.models import small_model
+
+LINES = ["ein Hund", "der kleine Hund sieht die Katze", "", "zwei Hunde und drei Katzen"]
+
+
+def run(*arguments):
+    return cli.main(["align", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    vocabulary = build_vocabulary(LINES, "words", 40)
+    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary), sharpness=3.0, end=1.0)
+    return save_model_folder(tmp_path_factory.mktemp("model"), network, vocabulary, vocabulary)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    return path
+
+
+def test_given_pairs_are_linked_drawn_and_compared(model, text, tmp_path, capsys):
+    assert run(model, "--src", text, "--ref", text) == 0
+    out = capsys.readouterr().out
+    (tmp_path / "gold").write_text(out)
+    found = read_pharaoh(tmp_path / "gold")
+    for line, links in zip(LINES, found, strict=True):
+        words = len(line.split())
+        assert all(i < words and j < words for i, j in links)
+    picture = ("--picture", tmp_path / "map.svg", "--lines", 2, 4)
+    assert run(model, "--src", text, "--ref", text, "--gold", tmp_path / "gold", *picture) == 0
+    assert capsys.readouterr().out == "AER 0.000, precision 1.000, recall 1.000\n"
+    assert (tmp_path / "map.svg").read_text().startswith("<?xml")
+
+
+def test_own_translations_are_linked_and_written(model, text, tmp_path, capsys):
+    files = ("--output", tmp_path / "links", "--translations", tmp_path / "out")
+    assert run(model, "--src", text, *files, "--search.beam_size", 2) == 0
+    assert capsys.readouterr().out == ""
+    translations = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+    assert len(read_pharaoh(tmp_path / "links")) == len(translations) == len(LINES)
+    assert len(Translator.load(model).translate(LINES)) == len(translations)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gold", "TEXT"], "give them with --ref"),
+        (["--picture", "map.gif"], "map.gif: a picture's name ends in .png, .svg or .pdf"),
+        (["--picture", "map.png", "--lines", "9"], "--lines 9: "),
+        (["--output", "TEXT"], "is one of the files to read"),
+        (["--ref", "TEXT", "--gold", "FAR"], "line 1: 7-0 is beyond its 2 and 2 words"),
+        (["--ref", "TEXT", "--gold", "TEXT"], "line 1: 'ein' is no link"),
+    ],
+)
+def test_a_user_error_is_one_line(model, text, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far").write_text("7-0\n0-0\n\n0-0\n")
+    names = {"TEXT": text, "FAR": tmp_path / "far"}
+    assert run(model, "--src", text, *[names.get(argument, argument) for argument in arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err and len(err.splitlines()) == 1 and text.read_text().startswith("ein Hund")
+    assert not list(tmp_path.glob("map.*"))
