@@ -14,8 +14,12 @@ ATTENTION = [(64, 1, 50, 512, 1024), (8, 50, 50, 512, 1024), (256, 4, 400, 1000,
 DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
 
-# Here ptxas keeps two words of this kernel in local memory, stored before its loops and loaded around them.
-OUTSIDE_OF_LOOPS = {("many_queries_backward._unit_gradients_kernel", capability): 8 for capability in (80, 100, 120)}
+# Kernels of which ptxas keeps two words in local memory: bytes, and accesses in loops. The first stores and loads them
+# around its loops; the second, in float32 without a mask, once each way in its loop.
+SPILLS = {
+    ("many_queries_backward._unit_gradients_kernel", 120): (8, 0),
+    ("one_query_backward._weights_gradient_kernel", 100): (8, 2),
+}
 
 
 def assert_fits(launches, capability):
@@ -24,9 +28,10 @@ def assert_fits(launches, capability):
         compiled = launch.compile(capability)
         resources = compiled.resources
         told = f"{launch.name} {launch.constexprs} at {capability}: {resources}"
-        assert resources.spill_bytes <= OUTSIDE_OF_LOOPS.get((launch.name, capability), 0), f"spills: {told}"
+        known, in_loops = SPILLS.get((launch.name, capability), (0, 0))
+        assert resources.spill_bytes <= known, f"spills: {told}"
         if resources.spill_bytes:
-            assert all(loop.mix.spills == 0 for loop in compiled.code.loops()), f"spills in a loop: {told}"
+            assert sum(loop.mix.spills for loop in compiled.code.loops()) <= in_loops, f"spills in a loop: {told}"
         assert resources.shared_bytes <= LIMITS[capability].shared_per_block, f"shared memory: {told}"
 
 
@@ -44,6 +49,13 @@ def test_attention_kernels_fit_without_spills(shape, dtype, capability):
 def test_attention_kernels_of_odd_sizes_fit_without_spills(shape, capability):
     dtype = torch.bfloat16 if capability in (80, 100) else torch.float32
     assert_fits(launches_of(attention_calls(*shape, dtype, masked=True)), capability)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("capability", LIMITS)
+def test_attention_kernels_of_one_query_without_a_mask_fit(capability):
+    launches = launches_of(attention_calls(*ATTENTION[0], torch.float32, masked=False))
+    assert_fits([launch for launch in launches if "one_query" in launch.name], capability)
 
 
 @pytest.mark.prove
