@@ -26,6 +26,8 @@ TRAIN = [
     "rich>=13",
     "pyyaml>=6",
 ]
+DATASETS = ["datasets>=3"]
+EXAMPLES = ["scikit-learn>=1.3", "nbclient>=0.10", "nbformat>=5.9", "ipykernel>=6.29"]
 DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "clang-format>=18", "ninja", "pybind11>=2.12"]
 
 setup(
@@ -44,7 +46,7 @@ setup(
     ext_modules=[Extension("seq2seq_fast._compiled", sources=[])],
     cmdclass={"build_ext": BuildCompiled},
     install_requires=["torch>=2.11", "triton>=3.6; platform_system == 'Linux'", "numpy"],
-    extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
+    extras_require={"train": TRAIN, "datasets": DATASETS, "examples": EXAMPLES, "dev": [*TRAIN, *DATASETS, *EXAMPLES, *DEV]},
     entry_points={"console_scripts": ["seq2seq-fast = seq2seq_fast.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
-import torch
+import numpy as np
 from torch.utils.data import Sampler
+
+from seq2seq_fast.data.permutation import Permutation
+
+# The mean length, which sizes the pools, is taken of at most about this many pairs.
+_MEAN_OF = 1_000_000
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
     """Yield batches of indices whose padded size stays within a token budget.
 
     The sentences are shuffled, cut into pools, and sorted by length inside each pool; neighbours then share a batch, so
-    little of it is padding, while a sentence still meets others in every epoch. The batches come in shuffled order. The
-    same seed and epoch give the same batches.
+    little of it is padding, while a sentence still meets others in every epoch. The batches of a pool come in shuffled
+    order. The same seed and epoch give the same batches. Only one pool at a time is in memory.
 
     Args:
-        lengths: source and target length of each sentence pair.
+        lengths: source and target length of each sentence pair; an array [N, 2] is read where it lies (on disk, say).
         batch_tokens: the most tokens of a batch, padding included, counted on its longer side. A pair that is longer
             than this makes a batch of its own.
-        shuffle: False takes the pairs in order of length, the same batches in each epoch.
+        shuffle: False takes all pairs in order of length, the same batches in each epoch.
         pool_batches: about how many batches a pool gives. More leaves less padding and less variety.
         seed: with the epoch, the seed of every shuffle.
         skip: leave out this many batches of the first epoch that is taken, since they have been trained on before.
@@ -33,7 +39,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        lengths: Sequence[tuple[int, int]],
+        lengths: Sequence[tuple[int, int]] | np.ndarray,
         batch_tokens: int,
         *,
         shuffle: bool = True,
@@ -47,66 +53,77 @@ class TokenBudgetSampler(Sampler[list[int]]):
             raise ValueError(f"batch_tokens and pool_batches are at least 1, not {batch_tokens} and {pool_batches}")
         if not 0 <= shard < shards or 0 < len(lengths) < shards:
             raise ValueError(f"shard {shard} of {shards} cannot be taken of {len(lengths)} pairs")
-        self._lengths = lengths
+        self._lengths = lengths if isinstance(lengths, np.ndarray) else np.array(lengths, np.int64).reshape(-1, 2)
         self._batch_tokens = batch_tokens * shards
         self._shards, self._shard = shards, shard
         self._shuffle = shuffle
-        self._pool_batches = pool_batches
         self._seed = seed
         self._skip = skip
         self._epoch = 0
-        self._batches: list[list[int]] | None = None
+        self._count: int | None = None
+        self._pool = self._pool_size(pool_batches)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the shuffle of this epoch; Lightning calls this at the begin of each."""
         if epoch != self._epoch and self._shuffle:
-            self._batches = None
+            self._count = None
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._planned())
+        if self._count is None:
+            self._count = sum(len(self._cut(pool)[1]) for pool in self._pools())
+        return self._count
 
     def __iter__(self) -> Iterator[list[int]]:
         skip, self._skip = self._skip, 0
-        return (batch[self._shard :: self._shards] for batch in self._planned()[skip:])
+        return islice(self._batches(), skip, None)
 
-    def _planned(self) -> list[list[int]]:
-        if self._batches is None:
-            self._batches = self._plan()
-        return self._batches
+    def _batches(self) -> Iterator[list[int]]:
+        generator = np.random.Generator(np.random.PCG64([self._seed % 2**64, self._epoch]))
+        for pool in self._pools():
+            pool, starts = self._cut(pool)
+            ends = [*starts[1:], len(pool)]
+            order = generator.permutation(len(starts)) if self._shuffle else range(len(starts))
+            for batch in order:
+                yield pool[starts[batch] + self._shard : ends[batch] : self._shards].tolist()
 
-    def _plan(self) -> list[list[int]]:
+    def _pool_size(self, pool_batches: int) -> int:
+        """Return how many pairs of mean length fill the batches of a pool."""
+        count = len(self._lengths)
+        if not self._shuffle or count == 0:
+            return max(count, 1)
+        mean = self._lengths[:: -(-count // _MEAN_OF)].max(axis=1).mean()
+        return max(self._shards, int(pool_batches * self._batch_tokens / max(mean, 1.0)), 1)
+
+    def _pools(self) -> Iterator[np.ndarray]:
+        """Yield the indices of each pool; the last one may have more, since each needs one for every shard."""
+        count = len(self._lengths)
         if not self._shuffle:
-            return self._cut(range(len(self._lengths)))
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        order = torch.randperm(len(self._lengths), generator=generator).tolist()
-        batches: list[list[int]] = []
-        pool: list[int] = []
-        pool_tokens = 0
-        for index in order:
-            pool.append(index)
-            pool_tokens += max(self._lengths[index])
-            if pool_tokens >= self._pool_batches * self._batch_tokens and len(pool) >= self._shards:
-                batches += self._cut(pool)
-                pool, pool_tokens = [], 0
-        if batches and len(pool) < self._shards:
-            batches[-1] += pool
-        else:
-            batches += self._cut(pool)
-        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+            yield np.arange(count)
+            return
+        order = Permutation(count, self._seed * 1_000_003 + self._epoch)
+        start = 0
+        while start < count:
+            stop = start + self._pool
+            if count - stop < self._shards:
+                stop = count
+            yield order(start, stop)
+            start = stop
 
-    def _cut(self, pool: Sequence[int]) -> list[list[int]]:
-        """Sort a pool by length and cut it into batches that keep the budget."""
-        batches: list[list[int]] = []
-        longest = 0
-        for index in sorted(pool, key=lambda i: (max(self._lengths[i]), self._lengths[i])):
-            longest = max(longest, *self._lengths[index])
-            full = not batches or longest * (len(batches[-1]) + 1) > self._batch_tokens
-            if full and (not batches or len(batches[-1]) >= self._shards):
-                batches.append([])
-                longest = max(self._lengths[index])
-            batches[-1].append(index)
-        if len(batches) > 1 and len(batches[-1]) < self._shards:
-            last = batches.pop()
-            batches[-1] += last
-        return batches
+    def _cut(self, pool: np.ndarray) -> tuple[np.ndarray, list[int]]:
+        """Sort a pool by length, and return it with the places where a batch that keeps the budget begins."""
+        lengths = self._lengths[pool]
+        longest = lengths.max(axis=1).astype(np.int64)
+        order = np.lexsort((pool, lengths[:, 1], lengths[:, 0], longest))
+        pool, longest = pool[order], longest[order]
+        starts = []
+        start, count = 0, len(pool)
+        while start < count:
+            starts.append(start)
+            # No more pairs than this can fit, since those that follow are at least as long.
+            most = max(self._batch_tokens // max(int(longest[start]), 1), 1)
+            padded = longest[start : start + most] * np.arange(1, len(longest[start : start + most]) + 1)
+            start += max(int(np.searchsorted(padded, self._batch_tokens, side="right")), self._shards)
+        if len(starts) > 1 and count - starts[-1] < self._shards:
+            starts.pop()
+        return pool, starts

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from seq2seq_fast.data.dataset import EncodedPair
+from seq2seq_fast.data.encoding import EncodedPair
 
 
 class Batch(NamedTuple):

@@ -1,30 +1,15 @@
-"""Sentence pairs as piece numbers."""
+"""Sentence pairs as piece numbers, in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch.utils.data import Dataset
 
-from seq2seq_fast.data.pharaoh import Links
+from seq2seq_fast.data.encoding import EncodedPair, encode_pairs
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
-
-
-class EncodedPair(NamedTuple):
-    """A pair as piece numbers, ready for `Collate`.
-
-    The source ends with the end-of-sentence piece; the target begins with the begin and ends with the end piece.
-    ``number`` is the pair's place in the text that it comes from. ``links`` are (source piece, target piece), counted
-    without the begin piece; None where no alignment is known.
-    """
-
-    source: list[int]
-    target: list[int]
-    number: int
-    links: Links | None = None
 
 
 class PairDataset(Dataset[EncodedPair]):
@@ -52,16 +37,7 @@ class PairDataset(Dataset[EncodedPair]):
         max_length: int | None = None,
         alignments: WordAlignments | None = None,
     ) -> None:
-        self._encoded: list[EncodedPair] = []
-        for number, pair in enumerate(pairs):
-            source, target = source_vocabulary.encode(pair.source), target_vocabulary.encode(pair.target)
-            if max_length is not None and not (0 < len(source) <= max_length and 0 < len(target) <= max_length):
-                continue
-            target = [target_vocabulary.bos_id, *target, target_vocabulary.eos_id]
-            links = None
-            if alignments is not None:
-                links = alignments.of_pieces(number, pair, source_vocabulary, target_vocabulary)
-            self._encoded.append(EncodedPair([*source, source_vocabulary.eos_id], target, number, links))
+        self._encoded = list(encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length, alignments=alignments))
         self.lengths = [(len(pair.source), len(pair.target)) for pair in self._encoded]
         self.left_out = len(pairs) - len(self._encoded)
         self.not_linked = 0 if alignments is None else sum(pair.links is None for pair in self._encoded)

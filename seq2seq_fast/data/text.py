@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -52,7 +53,12 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def read_pairs(source: str | Path, target: str | Path | None = None) -> list[SentencePair]:
-    """Read sentence pairs from two files of equally many lines, or from one TSV file of two columns.
+    """Read the sentence pairs that `stream_pairs` yields into memory; see there."""
+    return list(stream_pairs(source, target))
+
+
+def stream_pairs(source: str | Path, target: str | Path | None = None) -> Iterator[SentencePair]:
+    """Yield sentence pairs of two files of equally many lines, or of one TSV file of two columns, line by line.
 
     Args:
         source: the source side, one sentence a line; or the TSV file (source, tab, target) where ``target`` is None.
@@ -61,19 +67,25 @@ def read_pairs(source: str | Path, target: str | Path | None = None) -> list[Sen
     Raises:
         InputError: a file cannot be read, the line counts differ, a TSV line has not two columns, or there is no pair.
     """
-    if target is None:
-        pairs = list(_read_tsv(Path(source)))
-    else:
-        sources, targets = list(read_lines(source)), list(read_lines(target))
-        if len(sources) != len(targets):
-            raise InputError(
-                f"{source} has {len(sources):,} lines but {target} has {len(targets):,}: "
-                "line N of one must translate line N of the other"
-            )
-        pairs = [SentencePair(s.strip(), t.strip()) for s, t in zip(sources, targets, strict=True)]
-    if not pairs:
+    number = 0
+    for number, pair in enumerate(_read_tsv(Path(source)) if target is None else _zipped(source, target), start=1):
+        yield pair
+    if number == 0:
         raise InputError(f"{source}: the file is empty")
-    return pairs
+
+
+def _zipped(source: str | Path, target: str | Path) -> Iterator[SentencePair]:
+    counts = [0, 0]
+    for sides in zip_longest(read_lines(source), read_lines(target)):
+        for side, line in enumerate(sides):
+            counts[side] += line is not None
+        if sides[0] is not None and sides[1] is not None:
+            yield SentencePair(sides[0].strip(), sides[1].strip())
+    if counts[0] != counts[1]:
+        raise InputError(
+            f"{source} has {counts[0]:,} lines but {target} has {counts[1]:,}: "
+            "line N of one must translate line N of the other"
+        )
 
 
 def _read_tsv(path: Path) -> Iterator[SentencePair]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seq2seq_fast.data import InputError, VocabularyKind, check_ranges
+from seq2seq_fast.data import Corpus, DatasetCorpus, InputError, TextCorpus, VocabularyKind, check_ranges
 
 
 @dataclass
@@ -23,10 +23,23 @@ class DataConfig:
             optimization.guided_alignment.
         alignment_words: What its words are: all between two spaces, or words and signs, each sign a word of its own.
         folder: Folder that the names are relative to.
+        dataset: In place of the files: a dataset of the `datasets` library, by its name on the hub or as a folder of
+            this machine (Parquet, JSON or CSV files, or what save_to_disk wrote).
+        dataset_config: The dataset's configuration, such as de-en.
+        dataset_streaming: Read the dataset as a stream, without a copy on this machine.
+        train_split: The dataset's split to train on.
+        validation_split: The dataset's split that is translated and scored during training.
+        source_language: Source language in the dataset's column of translations, or the column of source sentences;
+            left out for the column's first language.
+        target_language: As source_language, for the target; left out for the second language.
+        cache: Folder that keeps the tokenised training pairs as memory-mapped files, so that a corpus of any size never
+            needs to be in memory; the next training on the same text, vocabulary and max_length finds them there. Null
+            keeps the pairs in memory.
         max_length: Leave out training pairs with more pieces than this on either side.
         batch_tokens: The most tokens of a batch, padding included, counted on its longer side.
         pool_batches: Sentences are sorted by length in pools of this many batches: more leaves less padding.
-        workers: Processes that prepare batches beside the training; 0 prepares them in the training's own.
+        workers: Processes that tokenise for the cache, and that prepare batches beside the training; 0 does both in the
+            training's own.
     """
 
     train_source: str = ""
@@ -36,6 +49,14 @@ class DataConfig:
     train_alignment: str | None = None
     alignment_words: Literal["spaces", "signs"] = "spaces"
     folder: str = "."
+    dataset: str | None = None
+    dataset_config: str | None = None
+    dataset_streaming: bool = False
+    train_split: str = "train"
+    validation_split: str = "validation"
+    source_language: str | None = None
+    target_language: str | None = None
+    cache: str | None = None
     max_length: int = 100
     batch_tokens: int = 2000
     pool_batches: int = 100
@@ -44,17 +65,28 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_ranges("data", self, at_least={"max_length": 1, "batch_tokens": 1, "pool_batches": 1, "workers": 0})
 
-    def paths(self, split: Literal["train", "validation"]) -> tuple[Path, Path | None]:
-        """Return source and target file of a split.
+    def corpus(self, split: Literal["train", "validation"]) -> Corpus:
+        """Return the pairs of a split, as text.
 
         Raises:
-            InputError: the split has no source file.
+            InputError: the split has no source, or two.
         """
         source: str = getattr(self, f"{split}_source")
         target: str | None = getattr(self, f"{split}_target")
+        if self.dataset is not None:
+            if source or target:
+                raise InputError(f"data.dataset and data.{split}_source: name one of them, not both")
+            return DatasetCorpus(
+                self.dataset,
+                self.train_split if split == "train" else self.validation_split,
+                configuration=self.dataset_config,
+                source=self.source_language,
+                target=self.target_language,
+                streaming=self.dataset_streaming,
+            )
         if not source:
-            raise InputError(f"data.{split}_source is missing: name a text file of source sentences")
-        return Path(self.folder, source), Path(self.folder, target) if target else None
+            raise InputError(f"data.{split}_source is missing: name a text file of source sentences, or data.dataset")
+        return TextCorpus(Path(self.folder, source), Path(self.folder, target) if target else None)
 
 
 @dataclass
@@ -67,6 +99,7 @@ class VocabularyConfig:
         joint: One vocabulary for both languages, so that their embeddings can be shared.
         source: File of a vocabulary to use as it is (a sentencepiece model or one that this program wrote).
         target: As source, for the target language; a joint vocabulary needs source only.
+        sentences: The most training pairs that a vocabulary is built of; of more, these many are drawn at random.
     """
 
     kind: VocabularyKind = "bpe"
@@ -74,9 +107,10 @@ class VocabularyConfig:
     joint: bool = True
     source: str | None = None
     target: str | None = None
+    sentences: int = 1_000_000
 
     def __post_init__(self) -> None:
-        check_ranges("vocabulary", self, at_least={"size": 1})
+        check_ranges("vocabulary", self, at_least={"size": 1, "sentences": 1})
 
 
 @dataclass

@@ -11,16 +11,20 @@ from torch.utils.data import DataLoader
 
 from seq2seq_fast.data import (
     Collate,
+    Corpus,
+    InMemoryCorpus,
     InputError,
     PairDataset,
+    PairStore,
     SentencePair,
     TokenBudgetSampler,
     Vocabulary,
     WordAlignments,
     build_vocabulary,
     load_vocabulary,
-    read_pairs,
+    open_store,
     read_pharaoh,
+    sample,
 )
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
@@ -31,20 +35,21 @@ class PairDataModule(pl.LightningDataModule):
     Args:
         config: the files and the batches.
         vocabularies: source and target vocabulary, the same object for a joint one.
-        train, validation: the pairs as text.
+        train, validation: the pairs as text; those to train on come from memory, or go through ``config.cache``.
         alignments: of the training pairs' words.
         seed: of the shuffles.
         processes: how many train together; each takes its part of every batch.
 
     Attributes:
         left_out: how many training pairs the length filter has left out.
+        kept: how many it has kept.
     """
 
     def __init__(
         self,
         config: DataConfig,
         vocabularies: tuple[Vocabulary, Vocabulary],
-        train: list[SentencePair],
+        train: Corpus,
         validation: list[SentencePair],
         *,
         alignments: WordAlignments | None = None,
@@ -55,16 +60,10 @@ class PairDataModule(pl.LightningDataModule):
         self._config, self._seed, self._processes = config, seed, processes
         self._skip = 0
         self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
-        self._train = PairDataset(train, *vocabularies, max_length=config.max_length, alignments=alignments)
-        if self._train.not_linked:
-            warnings.warn(
-                f"{config.train_alignment}: {self._train.not_linked:,} alignments are not used: the vocabulary has "
-                "changed the text of their sentences",
-                stacklevel=2,
-            )
+        self._train = _encoded(config, vocabularies, train, alignments)
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
-        self.left_out = self._train.left_out
+        self.left_out, self.kept = self._train.left_out, len(self._train)
         if len(self._train) == 0:
             raise InputError(
                 f"no training pair has 1 to {config.max_length} pieces on both sides: "
@@ -97,7 +96,7 @@ class PairDataModule(pl.LightningDataModule):
         # Without gradients a batch needs little memory, and a larger one is decoded faster.
         return self._loader(self._validation, 2 * self._config.batch_tokens, shuffle=False)
 
-    def _loader(self, dataset: PairDataset, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> DataLoader:
+    def _loader(self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> DataLoader:
         workers = self._config.workers
         return DataLoader(
             dataset,
@@ -109,7 +108,7 @@ class PairDataModule(pl.LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _sampler(self, dataset: PairDataset, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> TokenBudgetSampler:
+    def _sampler(self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> TokenBudgetSampler:
         return TokenBudgetSampler(
             dataset.lengths,
             batch_tokens,
@@ -122,13 +121,33 @@ class PairDataModule(pl.LightningDataModule):
         )
 
 
-def load_pairs(config: DataConfig) -> tuple[list[SentencePair], list[SentencePair]]:
-    """Read the training and the validation pairs."""
-    return read_pairs(*config.paths("train")), read_pairs(*config.paths("validation"))
+def _encoded(
+    config: DataConfig,
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    train: Corpus,
+    alignments: WordAlignments | None,
+) -> PairDataset | PairStore:
+    if not isinstance(train, InMemoryCorpus):
+        assert config.cache is not None
+        return open_store(config.cache, train, *vocabularies, max_length=config.max_length, workers=config.workers)
+    dataset = PairDataset(train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments)
+    if dataset.not_linked:
+        warnings.warn(
+            f"{config.train_alignment}: {dataset.not_linked:,} alignments are not used: the vocabulary has "
+            "changed the text of their sentences",
+            stacklevel=2,
+        )
+    return dataset
+
+
+def load_pairs(config: DataConfig) -> tuple[Corpus, list[SentencePair]]:
+    """Return the training pairs, in memory unless there is a cache, and the validation pairs."""
+    train = config.corpus("train")
+    return (InMemoryCorpus(train) if config.cache is None else train), list(config.corpus("validation"))
 
 
 def load_alignments(
-    config: DataConfig, optimization: OptimizationConfig, train: list[SentencePair]
+    config: DataConfig, optimization: OptimizationConfig, train: Corpus
 ) -> WordAlignments | None:
     """Read the training pairs' word alignments, where the settings want them.
 
@@ -141,19 +160,23 @@ def load_alignments(
         return None
     if optimization.guided_alignment == 0:
         raise InputError("data.train_alignment is there but optimization.guided_alignment is 0: give the loss a weight")
+    if not isinstance(train, InMemoryCorpus):
+        raise InputError("data.train_alignment does not go with data.cache: alignments are kept in memory")
     path = Path(config.folder, config.train_alignment)
     links = read_pharaoh(path)
-    if len(links) != len(train):
-        raise InputError(f"{path} has {len(links):,} lines for {len(train):,} training pairs: line N must align pair N")
+    if len(links) != len(train.pairs):
+        raise InputError(f"{path} has {len(links):,} lines for {len(train.pairs):,} training pairs: line N must align pair N")
     return WordAlignments(str(path), links, config.alignment_words)
 
 
-def make_vocabularies(config: VocabularyConfig, train: list[SentencePair]) -> tuple[Vocabulary, Vocabulary]:
+def make_vocabularies(config: VocabularyConfig, train: Corpus, seed: int = 0) -> tuple[Vocabulary, Vocabulary]:
     """Load or build source and target vocabulary; a joint one is the same object twice."""
-    sources, targets = [pair.source for pair in train], [pair.target for pair in train]
+    if config.joint and config.target is not None and config.target != config.source:
+        raise InputError("a joint vocabulary is named by vocabulary.source alone, or set vocabulary.joint to false")
+    given = config.source is not None and (config.joint or config.target is not None)
+    pairs = [] if given else sample(train, config.sentences, seed)
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     if config.joint:
-        if config.target is not None and config.target != config.source:
-            raise InputError("a joint vocabulary is named by vocabulary.source alone, or set vocabulary.joint to false")
         joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config)
         return joint, joint
     source = load_vocabulary(config.source) if config.source else _build(sources, config)

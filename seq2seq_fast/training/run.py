@@ -83,7 +83,7 @@ def train(
     pl.seed_everything(training.seed, verbose=False)
     train_pairs, validation_pairs = load_pairs(data)
     alignments = load_alignments(data, optimization, train_pairs)
-    vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs)
+    vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs, training.seed)
     network = Seq2Seq(_model_config(model, vocabularies))
     if alignments is not None and network.config.attention is None:
         raise InputError("optimization.guided_alignment needs attention: model.attention is null")
@@ -93,7 +93,7 @@ def train(
         processes=devices * nodes,
     )  # fmt: skip
     if training.progress:
-        _announce(network, vocabularies, batches, len(train_pairs), len(validation_pairs))
+        _announce(network, vocabularies, batches, len(validation_pairs))
     forcing = teacher_forcing or TeacherForcingConfig()
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
@@ -119,14 +119,14 @@ def train(
 
 @rank_zero_only
 def _announce(
-    network: Seq2Seq, vocabularies: tuple[Vocabulary, Vocabulary], batches: PairDataModule, train: int, validation: int
+    network: Seq2Seq, vocabularies: tuple[Vocabulary, Vocabulary], batches: PairDataModule, validation: int
 ) -> None:
     """Say what is about to be trained on what."""
     source, target = (f"{len(vocabulary):,}" for vocabulary in vocabularies)
     entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(
-        f"{train:,} training pairs ({batches.left_out:,} left out as empty or longer than data.max_length), "
+        f"{batches.kept + batches.left_out:,} training pairs ({batches.left_out:,} left out as empty or longer than data.max_length), "
         f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
         f"{batches.batches_per_epoch:,} batches an epoch",
         flush=True,

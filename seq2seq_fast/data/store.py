@@ -1,0 +1,162 @@
+"""Encoded sentence pairs on disk, read where they lie: a corpus of any size."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from seq2seq_fast.data.corpora import Corpus
+from seq2seq_fast.data.encoding import EncodedPair, encode_blocks
+from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.text import SentencePair
+from seq2seq_fast.data.vocabulary import Vocabulary
+
+_FORMAT = 1
+_ABOUT = "about.json"
+
+
+class PairStore(Dataset[EncodedPair]):
+    """Encoded sentence pairs in memory-mapped files. Worker processes map the same files and copy nothing.
+
+    Args:
+        folder: what `open_store` or `write_store` made.
+
+    Attributes:
+        lengths: int32 [N, 2], the pieces of each pair's source and target, with begin and end pieces, on disk.
+        left_out: how many pairs the length filter has left out.
+
+    Raises:
+        InputError: the folder holds no complete store.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        try:
+            about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+            count, pieces = about["pairs"], about["pieces"]
+            self.left_out: int = about["left_out"]
+            self.lengths = self._map("lengths", np.int32, (count, 2))
+            self._numbers = self._map("numbers", np.int64, (count,))
+            self._ends = self._map("ends", np.int64, (count,))
+            self._pieces = self._map("pieces", np.dtype(about["dtype"]), (pieces,))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._folder}: no complete store of sentence pairs ({error}); delete it") from None
+
+    def _map(self, name: str, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+        path = self._folder / f"{name}.bin"
+        wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if path.stat().st_size != wanted:
+            raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {wanted:,}")
+        # An empty file cannot be mapped.
+        return np.memmap(path, dtype, "r", shape=shape) if wanted else np.empty(shape, dtype)
+
+    def __reduce__(self) -> tuple[type[PairStore], tuple[Path]]:
+        return PairStore, (self._folder,)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> EncodedPair:
+        source, target = self.lengths[index].tolist()
+        end = int(self._ends[index])
+        pieces = self._pieces[end - source - target : end].tolist()
+        return EncodedPair(pieces[:source], pieces[source:], int(self._numbers[index]))
+
+
+def open_store(
+    cache: str | Path,
+    corpus: Corpus,
+    source: Vocabulary,
+    target: Vocabulary,
+    *,
+    max_length: int | None = None,
+    workers: int = 0,
+) -> PairStore:
+    """Return the store of a corpus in a cache folder; it is made where it is not there yet.
+
+    Its name is a hash of the corpus's fingerprint, the vocabularies and ``max_length``, so another text, another
+    vocabulary or another limit has a store of its own. It appears under that name only when it is complete. Of several
+    processes that ask at once, one makes it and the others wait.
+
+    Args:
+        cache: the folder of all stores.
+        corpus: the pairs as text; they are encoded only where the store is not there.
+        source, target, max_length, workers: as in `encode_blocks`.
+
+    Raises:
+        InputError: the pairs cannot be read or the store cannot be written.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {corpus.fingerprint()} {max_length}".encode())
+    for vocabulary in (source, target):
+        digest.update(hashlib.sha256(vocabulary.serialized()).digest())
+    folder = Path(cache, f"pairs-{digest.hexdigest()[:32]}")
+    if folder.is_dir():
+        return PairStore(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{folder}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                write_store(folder, corpus, source, target, max_length=max_length, workers=workers)
+    except OSError as error:
+        room = ": free some room or name another data.cache" if error.errno == errno.ENOSPC else ""
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}){room}") from None
+    return PairStore(folder)
+
+
+def write_store(
+    folder: Path,
+    pairs: Iterable[SentencePair],
+    source: Vocabulary,
+    target: Vocabulary,
+    *,
+    max_length: int | None,
+    workers: int,
+) -> None:
+    """Encode the pairs into a folder that appears under its name only when it is complete; see `open_store`."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        _write(partial, pairs, source, target, max_length, workers)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(
+    folder: Path,
+    pairs: Iterable[SentencePair],
+    source: Vocabulary,
+    target: Vocabulary,
+    max_length: int | None,
+    workers: int,
+) -> None:
+    dtype = np.dtype(np.uint16 if max(len(source), len(target)) <= 2**16 else np.int32)
+    count = read = end = 0
+    files: dict[str, BinaryIO] = {}
+    try:
+        for name in ("pieces", "lengths", "ends", "numbers"):
+            files[name] = open(folder / f"{name}.bin", "wb")  # noqa: SIM115
+        for block in encode_blocks(pairs, source, target, max_length=max_length, workers=workers):
+            ends = end + np.cumsum(block.lengths.sum(axis=1, dtype=np.int64))
+            files["pieces"].write(block.pieces.astype(dtype).tobytes())
+            files["lengths"].write(block.lengths.tobytes())
+            files["ends"].write(ends.tobytes())
+            files["numbers"].write(block.numbers.tobytes())
+            count, read, end = count + len(ends), read + block.read, end + len(block.pieces)
+    finally:
+        for file in files.values():
+            file.close()
+    about = {"pairs": count, "left_out": read - count, "pieces": end, "dtype": dtype.name}
+    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
