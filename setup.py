@@ -46,7 +46,12 @@ setup(
     ext_modules=[Extension("seq2seq_fast._compiled", sources=[])],
     cmdclass={"build_ext": BuildCompiled},
     install_requires=["torch>=2.11", "triton>=3.6; platform_system == 'Linux'", "numpy"],
-    extras_require={"train": TRAIN, "datasets": DATASETS, "examples": EXAMPLES, "dev": [*TRAIN, *DATASETS, *EXAMPLES, *DEV]},
+    extras_require={
+        "train": TRAIN,
+        "datasets": DATASETS,
+        "examples": EXAMPLES,
+        "dev": [*TRAIN, *DATASETS, *EXAMPLES, *DEV],
+    },
     entry_points={"console_scripts": ["seq2seq-fast = seq2seq_fast.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

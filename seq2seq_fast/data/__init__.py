@@ -35,9 +35,9 @@ __all__ = [
     "load_vocabulary",
     "open_store",
     "pad",
-    "sample",
     "pharaoh_line",
     "read_lines",
     "read_pairs",
     "read_pharaoh",
+    "sample",
 ]

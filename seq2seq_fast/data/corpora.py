@@ -70,7 +70,7 @@ class InMemoryCorpus(Corpus):
 class DatasetCorpus(Corpus):
     """Pairs of a dataset of Hugging Face's ``datasets``.
 
-    A row's pair is in a column of translations (``{"translation": {"de": ..., "en": ...}}``), or in two columns of text.
+    A row's pair is in a column of translations (``{"translation": {"de": ..., "en": ...}}``) or in two columns of text.
 
     Args:
         name: on the hub, or a folder: of Parquet, JSON or CSV files, or what ``save_to_disk`` wrote.
@@ -131,8 +131,8 @@ class DatasetCorpus(Corpus):
             return None, str(source), str(target)
         found = ", ".join(f"{column} ({'/'.join(value)})" for column, value in translations) or ", ".join(row)
         raise InputError(
-            f"{self._label}: no pair of sentences {source or 'SOURCE'} and {target or 'TARGET'} in its columns: {found}; "
-            "name data.source_language and data.target_language"
+            f"{self._label}: no pair of sentences {source or 'SOURCE'} and {target or 'TARGET'} in its columns: "
+            f"{found}; name data.source_language and data.target_language"
         )
 
     def _open(self) -> tuple[Iterable[Mapping[str, Any]], str]:
@@ -168,7 +168,7 @@ class DatasetCorpus(Corpus):
 
 
 def sample(pairs: Iterable[SentencePair], size: int, seed: int) -> list[SentencePair]:
-    """Return all pairs where there are at most ``size``, otherwise as many drawn at random (Vitter 1985, algorithm R)."""
+    """Return all pairs where there are at most ``size``, otherwise ``size`` of them drawn at random (Vitter 1985)."""
     generator, kept = random.Random(seed), []
     for number, pair in enumerate(pairs):
         if number < size:

@@ -37,7 +37,9 @@ class PairDataset(Dataset[EncodedPair]):
         max_length: int | None = None,
         alignments: WordAlignments | None = None,
     ) -> None:
-        self._encoded = list(encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length, alignments=alignments))
+        self._encoded = list(
+            encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length, alignments=alignments)
+        )
         self.lengths = [(len(pair.source), len(pair.target)) for pair in self._encoded]
         self.left_out = len(pairs) - len(self._encoded)
         self.not_linked = 0 if alignments is None else sum(pair.links is None for pair in self._encoded)

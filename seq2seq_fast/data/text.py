@@ -67,10 +67,11 @@ def stream_pairs(source: str | Path, target: str | Path | None = None) -> Iterat
     Raises:
         InputError: a file cannot be read, the line counts differ, a TSV line has not two columns, or there is no pair.
     """
-    number = 0
-    for number, pair in enumerate(_read_tsv(Path(source)) if target is None else _zipped(source, target), start=1):
+    empty = True
+    for pair in _read_tsv(Path(source)) if target is None else _zipped(source, target):
+        empty = False
         yield pair
-    if number == 0:
+    if empty:
         raise InputError(f"{source}: the file is empty")
 
 

@@ -96,7 +96,9 @@ class PairDataModule(pl.LightningDataModule):
         # Without gradients a batch needs little memory, and a larger one is decoded faster.
         return self._loader(self._validation, 2 * self._config.batch_tokens, shuffle=False)
 
-    def _loader(self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> DataLoader:
+    def _loader(
+        self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0
+    ) -> DataLoader:
         workers = self._config.workers
         return DataLoader(
             dataset,
@@ -108,7 +110,9 @@ class PairDataModule(pl.LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _sampler(self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0) -> TokenBudgetSampler:
+    def _sampler(
+        self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0
+    ) -> TokenBudgetSampler:
         return TokenBudgetSampler(
             dataset.lengths,
             batch_tokens,
@@ -146,9 +150,7 @@ def load_pairs(config: DataConfig) -> tuple[Corpus, list[SentencePair]]:
     return (InMemoryCorpus(train) if config.cache is None else train), list(config.corpus("validation"))
 
 
-def load_alignments(
-    config: DataConfig, optimization: OptimizationConfig, train: Corpus
-) -> WordAlignments | None:
+def load_alignments(config: DataConfig, optimization: OptimizationConfig, train: Corpus) -> WordAlignments | None:
     """Read the training pairs' word alignments, where the settings want them.
 
     Raises:
@@ -165,7 +167,9 @@ def load_alignments(
     path = Path(config.folder, config.train_alignment)
     links = read_pharaoh(path)
     if len(links) != len(train.pairs):
-        raise InputError(f"{path} has {len(links):,} lines for {len(train.pairs):,} training pairs: line N must align pair N")
+        raise InputError(
+            f"{path} has {len(links):,} lines for {len(train.pairs):,} training pairs: line N must align pair N"
+        )
     return WordAlignments(str(path), links, config.alignment_words)
 
 

@@ -83,7 +83,9 @@ def train(
     pl.seed_everything(training.seed, verbose=False)
     train_pairs, validation_pairs = load_pairs(data)
     alignments = load_alignments(data, optimization, train_pairs)
-    vocabularies = load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs, training.seed)
+    vocabularies = (
+        load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs, training.seed)
+    )
     network = Seq2Seq(_model_config(model, vocabularies))
     if alignments is not None and network.config.attention is None:
         raise InputError("optimization.guided_alignment needs attention: model.attention is null")
@@ -126,7 +128,8 @@ def _announce(
     entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(
-        f"{batches.kept + batches.left_out:,} training pairs ({batches.left_out:,} left out as empty or longer than data.max_length), "
+        f"{batches.kept + batches.left_out:,} training pairs "
+        f"({batches.left_out:,} left out as empty or longer than data.max_length), "
         f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
         f"{batches.batches_per_epoch:,} batches an epoch",
         flush=True,

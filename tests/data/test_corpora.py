@@ -11,7 +11,8 @@ PAIRS = [SentencePair(f"ja {i}", f"yes {i}") for i in range(12)]
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     datasets.disable_progress_bars()
 

@@ -20,7 +20,7 @@ from seq2seq_fast.data import (
     open_store,
 )
 
-WORDS = "ja nein danke bitte wo ist das haus".split()
+WORDS = ["ja", "nein", "danke", "bitte", "wo", "ist", "das", "haus"]
 VOCABULARY = build_vocabulary([" ".join(WORDS)], "words", 50)
 texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 PAIRS = [SentencePair(" ".join(WORDS[: i % 9]), " ".join(WORDS[: (5 * i) % 9])) for i in range(100)]

@@ -1,6 +1,7 @@
 """Whole trainings, tiny ones."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -73,6 +74,33 @@ def test_a_joint_vocabulary_shares_the_embeddings(corpus, tmp_path, kind):
     assert translator.source_vocabulary is translator.target_vocabulary
     model = translator.model
     assert model.encoder.embedding.weight is model.decoder.embedding.weight is model.decoder.output.weight
+
+
+def test_a_cache_and_a_dataset_train_the_model_that_files_in_memory_train(corpus, tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    (tmp_path / "json").mkdir()
+    for split in ("train", "validation"):
+        pairs = read_pairs(corpus / f"{split}.de", corpus / f"{split}.en")
+        rows = [json.dumps({"translation": {"de": pair.source, "en": pair.target}}) for pair in pairs]
+        (tmp_path / f"json/{split}.jsonl").write_text("\n".join(rows))
+    cached = {"cache": str(tmp_path / "store"), "workers": 1}
+    files = dict.fromkeys(("train_source", "train_target", "validation_source", "validation_target"), "")
+    dataset = files | {"dataset": str(tmp_path / "json"), "dataset_streaming": True, "cache": cached["cache"]}
+    for name, data in (("memory", {}), ("cache", cached), ("dataset", dataset)):
+        train(*settings(corpus, tmp_path / name, data=data, model={"dropout": 0.2}))
+    memory, *others = (weights(tmp_path / name)[0] for name in ("memory", "cache", "dataset"))
+    assert all(torch.equal(memory[name], other[name]) for other in others for name in memory)
+    assert len([path for path in (tmp_path / "store").iterdir() if path.is_dir()]) == 2
+
+
+def test_files_beside_a_dataset_and_alignments_beside_a_cache_are_refused(corpus, tmp_path):
+    with pytest.raises(InputError, match=r"data\.dataset and data\.train_source: name one"):
+        train(*settings(corpus, tmp_path / "a", data={"dataset": "x"}))
+    alignment = {"data": {"cache": "x", "train_alignment": "y"}, "optimization": {"guided_alignment": 1.0}}
+    with pytest.raises(InputError, match=r"does not go with data\.cache"):
+        train(*settings(corpus, tmp_path / "a", **alignment))
 
 
 def test_the_same_seed_trains_the_same_model_and_another_does_not(corpus, tmp_path):
