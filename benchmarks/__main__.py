@@ -16,6 +16,7 @@ from benchmarks.contenders import usable_backends
 from benchmarks.quietness import load_warning, share_warning
 from benchmarks.runner import Measured, Settings, measure
 from benchmarks.workload import BASELINES, PASSES, Workload
+from seq2seq_fast import backends
 
 DTYPES = {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
 
@@ -37,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--baseline", nargs="*", choices=BASELINES, default=list(BASELINES), help="default: all that the device can run"
     )
-    add("--backend", nargs="+", help="default: every fused backend that can run; the reference where none can")
+    add(
+        "--backend",
+        nargs="+",
+        choices=tuple(backends()),
+        help="default: every fused backend that can run; the reference where none can",
+    )
     add(
         "--seconds",
         type=float,

@@ -43,6 +43,9 @@ class BuildCompiled(build_ext):
         except Unavailable as error:
             cuda_reason = str(error)
             print(f"seq2seq_fast: the CUDA engine is left out: {cuda_reason}", file=sys.stderr)
+        for library in package.glob("_c*.so"):
+            if str(library) not in self._built:
+                library.unlink()  # of an earlier build, with other settings
         info = package / "_build_info.py"
         info.write_text(
             BUILD_INFO.format(

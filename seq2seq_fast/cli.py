@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from seq2seq_fast.data import InputError
 
     try:
+        _check_backend()
         parser = build_parser()
         namespace = parser.parse_args(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
@@ -58,6 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
     return 0
+
+
+def _check_backend() -> None:
+    """Raise InputError where the environment names a backend that cannot run here."""
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.ops.backends import backends
+
+    name, known = os.environ.get("SEQ2SEQ_FAST_BACKEND"), backends()
+    if name and name not in known:
+        raise InputError(f"SEQ2SEQ_FAST_BACKEND={name} is no backend; there are {', '.join(known)}")
+    if name and not known[name].usable:
+        raise InputError(f"SEQ2SEQ_FAST_BACKEND={name} cannot run here: {known[name].reason}")
 
 
 def _fail(message: str, code: int = _USER_ERROR) -> int:

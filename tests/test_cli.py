@@ -182,3 +182,14 @@ def test_an_output_that_would_lose_something_is_refused_before_any_work(model, t
     before = reference.read_text(encoding="utf-8")
     assert run("evaluate", model, "--src", text, "--ref", reference, "--output", tmp_path / name) == 2
     assert "--output" in capsys.readouterr().err and reference.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(("name", "message"), [("cdua", "is no backend; there are"), ("broken", "cannot run here: so")])
+def test_a_backend_of_the_environment_that_cannot_run_is_one_line(monkeypatch, capsys, name, message):
+    from seq2seq_fast.ops import backends
+
+    broken = backends.BackendStatus(False, False, ("cpu",), (), "so it is")
+    monkeypatch.setattr(backends, "_BACKENDS", backends.backends() | {"broken": broken})
+    monkeypatch.setenv("SEQ2SEQ_FAST_BACKEND", name)
+    assert cli.main(["translate", "model"]) == 2
+    assert f"seq2seq-fast: error: SEQ2SEQ_FAST_BACKEND={name} {message}" in capsys.readouterr().err

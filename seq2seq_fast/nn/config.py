@@ -32,7 +32,7 @@ _SWITCHES = (
 
 @dataclass(frozen=True)
 class Seq2SeqConfig:
-    """What the model is made of: an :class:`Encoder` and an :class:`AttentionDecoder`.
+    """What the model is made of: an encoder and an attention decoder.
 
     Attributes:
         target_vocabulary_size: V, the number of target pieces.

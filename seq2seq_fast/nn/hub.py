@@ -33,6 +33,14 @@ try:
         """
 
         @classmethod
+        def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
+            path = Path(pretrained_model_name_or_path)
+            # A repository is "name" or "owner/name"; whatever else looks like a path is meant as one.
+            if not path.is_dir() and (path.is_absolute() or path.exists() or len(path.parts) > 2):
+                raise FileNotFoundError(f"{path} is no folder of a model, and no repository's name")
+            return super().from_pretrained(pretrained_model_name_or_path, **options)
+
+        @classmethod
         def _from_pretrained(
             cls,
             *,

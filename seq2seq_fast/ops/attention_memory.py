@@ -46,6 +46,10 @@ class AttentionMemory:
     def source_length(self) -> int:
         return self.keys.shape[1]
 
+    def __repr__(self) -> str:
+        shapes = (f"{name}={list(value.shape)}" for name, value in vars(self).items() if isinstance(value, Tensor))
+        return f"AttentionMemory({', '.join(shapes)}, {self.keys.dtype}, {self.keys.device})"
+
     def select(self, index: Tensor) -> AttentionMemory:
         """The sources named by ``index`` ([N] int64, or [B] bool), in that order: sentences that are still decoded."""
         fields = {name: value[index] for name, value in vars(self).items() if isinstance(value, Tensor)}

@@ -69,14 +69,15 @@ def check_cell(
     A state may be in the accumulation dtype of a narrower input, so that a recurrence can carry float32.
     """
     check_tensor("input", input, "[B, E]", None, None)
-    batch, features = input.shape
+    batch = input.shape[0]
     size = None
     for name, state in states.items():
         check_tensor(name, state, "[B, H]", batch, size)
         size = state.shape[1]
     assert size is not None
     rows = f"{gates}H" if gates > 1 else "H"
-    check_tensor("weight_ih", weight_ih, f"[{rows}, E]", gates * size, features)
+    check_tensor("weight_ih", weight_ih, f"[{rows}, E]", gates * size, None)
+    check_tensor("input", input, "[B, E]", batch, weight_ih.shape[1])
     check_tensor("weight_hh", weight_hh, f"[{rows}, H]", gates * size, size)
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
         if bias is not None:

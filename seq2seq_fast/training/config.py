@@ -209,7 +209,7 @@ class TrainingConfig:
     Args:
         output: Folder to write: the model, and under training/ the checkpoints, the logs and the settings.
         max_minutes: Time budget. The schedule is fitted to it, and training stops when it is spent.
-        max_epochs: The most passes over the training set.
+        max_epochs: The most passes over the training set; 10 where neither minutes nor epochs nor steps are limited.
         max_steps: The most steps of the optimizer.
         validate_every: Epochs between validations; less than 1 validates several times an epoch.
         patience: Stop after this many validations without a better BLEU; 0 never stops early.

@@ -144,3 +144,10 @@ def test_compiles_to_one_graph(options):
         state = model.start(model.encode(source, lengths)).expand(2)
         compiled_step = torch.compile(step, backend="eager", fullgraph=True)
         torch.testing.assert_close(compiled_step(target[:, :2], state).logits, step(target[:, :2], state).logits)
+
+
+@pytest.mark.parametrize("name", ["missing/deep/model", "file"])
+def test_a_path_that_is_no_folder_is_named(tmp_path, name):
+    (tmp_path / "file").write_text("no model")
+    with pytest.raises(FileNotFoundError, match=f"{name} is no folder of a model"):
+        Seq2Seq.from_pretrained(tmp_path / name)

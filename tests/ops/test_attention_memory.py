@@ -66,3 +66,9 @@ def test_the_contexts_weight_is_checked():
     case = attention_case(size=6)
     with pytest.raises(ValueError, match=r"context_weight must be \[G H, D\] = \[any, 6\]"):
         attention_memory(case.keys, case.values, context_weight=torch.zeros(9, 5))
+
+
+def test_a_memory_prints_its_shapes():
+    memory = attention_memory(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5), lengths=torch.tensor([3, 1]))
+    printed = repr(memory)
+    assert printed.startswith("AttentionMemory(keys=[2, 3, 4], values=[2, 3, 5], ") and "torch.float32, cpu)" in printed

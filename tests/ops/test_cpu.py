@@ -55,3 +55,14 @@ def test_the_environment_names_an_instruction_set():
     environment = {**os.environ, "SEQ2SEQ_FAST_CPU_CAPABILITY": built}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == built, done.stderr
+
+
+@pytest.mark.parametrize(("reason", "warned"), [("no compiler", True), ("asked for no CPU engine", False)])
+def test_an_engine_that_is_missing_unasked_is_warned_of(monkeypatch, recwarn, reason, warned):
+    def fail():
+        raise cpu._Unusable(f"not built: {reason}")
+
+    monkeypatch.setattr(cpu, "_load_library", fail)
+    status = cpu.load.__wrapped__()
+    assert (status.built, status.usable, status.reason) == (False, False, f"not built: {reason}")
+    assert ["CPU tensors are served by the slow reference" in str(one.message) for one in recwarn] == [True] * warned
