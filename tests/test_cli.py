@@ -186,8 +186,7 @@ def test_an_output_that_would_lose_something_is_refused_before_any_work(model, t
 
 @pytest.mark.parametrize(("name", "message"), [("cdua", "is no backend; there are"), ("broken", "cannot run here: so")])
 def test_a_backend_of_the_environment_that_cannot_run_is_one_line(monkeypatch, capsys, name, message):
-    from seq2seq_fast.ops import backends
-
+    backends = sys.modules["seq2seq_fast.ops.backends"]  # `seq2seq_fast.ops.backends` is the function
     broken = backends.BackendStatus(False, False, ("cpu",), (), "so it is")
     monkeypatch.setattr(backends, "_BACKENDS", backends.backends() | {"broken": broken})
     monkeypatch.setenv("SEQ2SEQ_FAST_BACKEND", name)

@@ -42,7 +42,12 @@ def run(namespace: Namespace) -> None:
         raise InputError(f"{output} already holds a model: choose another output, or give --overwrite=true")
     inputs = _inputs(namespace)
     model, source, target = load_model_folder(_folder_of(inputs[0]))
-    weights = average_weights([(str(path), _weights(path, [source, target])) for path in inputs])
+    states = [(str(path), _weights(path, [source, target])) for path in inputs]
+    for path in inputs[1:]:
+        _check_alike(model.config, path)
+    weights = average_weights(states)
+    if {name: value.shape for name, value in weights.items()} != {n: v.shape for n, v in model.state_dict().items()}:
+        raise InputError(f"{inputs[0]}: is of another model than the folder {_folder_of(inputs[0])} holds")
     model.load_state_dict(weights)
     save_model_folder(output, model, source, target)
     print(f"{output}: the average of {', '.join(path.name for path in inputs)}")
@@ -68,7 +73,27 @@ def _inputs(namespace: Namespace) -> list[Path]:
 
 def _folder_of(path: Path) -> Path:
     """The model folder that an input is, or whose training has kept it as a checkpoint."""
-    return path.absolute().parents[2] if path.suffix == ".ckpt" else path
+    from seq2seq_fast.data import InputError
+
+    if path.suffix != ".ckpt":
+        return path
+    places = path.absolute().parts
+    if places[-3:-1] != ("training", "checkpoints"):
+        raise InputError(f"{path}: a checkpoint must lie where its training kept it, in MODEL/training/checkpoints")
+    return Path(*places[:-3])
+
+
+def _check_alike(config: Any, path: Path) -> None:
+    """Raise InputError where the model of an input computes something else from weights of the same shapes."""
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.decoding.model_folder import load_model_folder
+
+    if path.suffix == ".ckpt":
+        return
+    model, *_ = load_model_folder(path)
+    for name, value in vars(config).items():
+        if "dropout" not in name and name != "variational" and getattr(model.config, name) != value:
+            raise InputError(f"{path}: has {name}={getattr(model.config, name)!r}, the first input {value!r}")
 
 
 def _weights(path: Path, vocabularies: list[Any]) -> dict[str, Tensor]:
@@ -77,7 +102,8 @@ def _weights(path: Path, vocabularies: list[Any]) -> dict[str, Tensor]:
     from seq2seq_fast.training.checkpoints import read_weights
 
     if path.suffix == ".ckpt":
-        weights, others = read_weights(path), [*load_vocabularies(path.absolute().parents[1])]
+        training = _folder_of(path) / "training"
+        weights, others = read_weights(path), [*load_vocabularies(training)]
     else:
         model, *others = load_model_folder(path)
         weights = model.state_dict()

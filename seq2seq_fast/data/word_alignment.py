@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -63,7 +64,11 @@ class WordAlignments(NamedTuple):
 
 def split_words(text: str, unit: WordUnit) -> list[str]:
     """Return the words of a text that an alignment counts, see `WordAlignments`."""
-    return text.split() if unit == "spaces" else [token.strip(SPACE) for token in tokenize(text, "words")]
+    return (
+        [word for word in re.split("[ \t]+", text) if word]
+        if unit == "spaces"
+        else [token.strip(SPACE) for token in tokenize(text, "words")]
+    )
 
 
 def pieces_of_words(pieces: Sequence[str], words: Sequence[str]) -> list[list[int]] | None:
@@ -77,6 +82,7 @@ def pieces_of_words(pieces: Sequence[str], words: Sequence[str]) -> list[list[in
         None where pieces and words are not of the same characters, in Unicode's compatibility form neither.
     """
     letters = [piece.replace(SPACE, "") for piece in pieces]
+    words = ["".join(word.split()) for word in words]  # a no-break space joins a word and is in none of its pieces
     if "".join(letters) != "".join(words):
         letters, words = ([unicodedata.normalize("NFKC", one) for one in side] for side in (letters, words))
         if "".join(letters) != "".join(words):

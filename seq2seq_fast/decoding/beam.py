@@ -54,7 +54,7 @@ def beam_search(
 
     Args:
         model, source, lengths, bos_id, eos_id, limits, no_repeat_ngram, prefixes, need_weights: as in `greedy_search`.
-        beam_size: K, at least 1; 1 gives what `greedy_search` gives.
+        beam_size: K, at least 1; 1 gives what `greedy_search` gives, without a coverage penalty.
         length_penalty: the exponent alpha; 0 compares log probabilities, which favours short translations.
         coverage_penalty: the factor beta on what the attention has left out of the source; 0 does without.
         n_best: how many hypotheses to return for each source, at most ``beam_size``.

@@ -160,7 +160,8 @@ class Translator:
             need_weights: whether the translations carry the attention.
 
         Raises:
-            InputError: a setting needs attention and the model has none.
+            InputError: a setting needs attention and the model has none; a prefix has a piece that the vocabulary lacks.
+            ValueError: there are not as many prefixes as sentences.
         """
         config = config or SearchConfig()
         self._check_attention(config)
@@ -168,7 +169,9 @@ class Translator:
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
         places = [place for place, ids in enumerate(encoded) if ids]
         sources = [[*encoded[place], self.source_vocabulary.eos_id] for place in places]
-        begins = [self.target_vocabulary.encode(prefixes[place]) if prefixes else [] for place in places]
+        if prefixes and len(prefixes) != len(sentences):
+            raise ValueError(f"prefixes must be one for each of {len(sentences)} sentences; got {len(prefixes)}")
+        begins = [self._prefix(prefixes[place]) if prefixes else [] for place in places]
         lengths = [(len(source), 0) for source in sources]
         budget = max(1, config.batch_tokens // config.beam_size)
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
@@ -181,6 +184,12 @@ class Translator:
                     for one in hypotheses
                 ]
         return results
+
+    def _prefix(self, text: str) -> list[int]:
+        pieces = self.target_vocabulary.encode(text)
+        if self.target_vocabulary.unknown_id in pieces:
+            raise InputError(f"the prefix {text!r} has a piece that the target vocabulary lacks: it cannot be kept")
+        return pieces
 
     def _check_attention(self, config: SearchConfig) -> None:
         wanted = [name for name in ("coverage_penalty", "replace_unknown") if getattr(config, name)]

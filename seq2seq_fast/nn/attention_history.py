@@ -136,7 +136,9 @@ class HistoryAttention(AdditiveAttention):
         weight = self.feature_projection.weight
         if self.kind == "coverage":
             assert history.fertility is not None
-            return self.feature_projection((attended / history.fertility.unsqueeze(1)).to(weight.dtype).unsqueeze(3))
+            return self.feature_projection(
+                (attended / history.fertility.clamp(min=1e-6).unsqueeze(1)).to(weight.dtype).unsqueeze(3)
+            )
         if attended.numel() == 0:
             return weight.new_zeros(*attended.shape, weight.shape[0])
         filtered = self.filters(attended.to(weight.dtype).flatten(0, 1).unsqueeze(1))

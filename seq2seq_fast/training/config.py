@@ -173,6 +173,10 @@ class TeacherForcingConfig:
         for name in ("ratio", "least"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"teacher_forcing.{name} must lie between 0 and 1; got {getattr(self, name):g}")
+        if self.least > self.ratio:
+            raise InputError(
+                f"teacher_forcing.least must be at most teacher_forcing.ratio {self.ratio:g}; got {self.least:g}"
+            )
         rate = self.decay_rate
         if self.decay == "constant":
             if rate is not None:

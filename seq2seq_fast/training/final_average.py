@@ -28,14 +28,17 @@ class FinalAverage(pl.Callback):
         always: take the average even where its BLEU is not better than the best checkpoint's.
 
     Attributes:
+        ended: whether training came to its end here; a resumed one whose time is spent does not even begin.
         chosen: the average's weights and BLEU, where it is taken; otherwise None.
     """
 
     def __init__(self, kept: ModelCheckpoint, count: int, best: ModelCheckpoint, *, always: bool) -> None:
         self._kept, self._count, self._best, self._always = kept, count, best, always
+        self.ended = False
         self.chosen: tuple[dict[str, Tensor], float] | None = None
 
     def on_train_end(self, trainer: pl.Trainer, module: TranslationModule) -> None:  # type: ignore[override]
+        self.ended = True
         scores = self._kept.best_k_models
         paths = sorted(scores, key=lambda path: float(scores[path]), reverse=True)[: self._count]
         if len(paths) < 2:

@@ -113,7 +113,9 @@ def train(
     _save_settings(work, vocabularies, data, vocabulary, model, optimization, training, forcing)
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     bleu = _load_best(network, kept)
-    if trainer.is_global_zero:
+    # The average that an earlier part of this training wrote stays where this part had no time left for its own.
+    written = kept.final is not None and not kept.final.ended and (output / WEIGHTS).exists()
+    if trainer.is_global_zero and not written:
         save_model_folder(output, network, *vocabularies)
     minutes = budget.timer.time_elapsed() / 60
     return TrainingResult(output, bleu, trainer.global_step, minutes, trainer.is_global_zero)

@@ -74,11 +74,19 @@ def test_the_best_and_the_last_checkpoints_of_a_training(models, trained, tmp_pa
         (["a", "--best", 2, "--last", 2, "--output", "out"], "exclude each other"),
         (["a", "b", "--last", 2, "--output", "out"], "takes at least 1 checkpoint of one model folder"),
         (["a", "nowhere", "--output", "out"], "nowhere: no such model folder"),
-        (["a", "a/training/none.ckpt", "--output", "out"], "none.ckpt: no such file"),
+        (["a", "a/training/checkpoints/none.ckpt", "--output", "out"], "none.ckpt: no such file"),
+        (["a", "loose.ckpt", "--output", "out"], "loose.ckpt: a checkpoint must lie where its training kept it"),
+        (["a", "variant", "--output", "out"], "variant: has residual=True, the first input False"),
+        (["grown", "--best", 2, "--output", "out"], "is of another model than the folder"),
     ],
 )
 def test_what_cannot_be_averaged_is_one_line(trained, tmp_path, capsys, monkeypatch, arguments, message):
     save(tmp_path / "other", 0, ["drei Affen"])
+    _, vocabulary = save(tmp_path / "grown", 0)
+    shutil.copytree(tmp_path / "a/training", tmp_path / "grown/training")
+    for name, options in (("variant", {"residual": True}), ("grown", {"decoder_hidden_size": 11})):
+        changed = small_model(len(vocabulary), source_vocabulary=len(vocabulary), **options)
+        save_model_folder(tmp_path / name, changed, vocabulary, vocabulary)
     monkeypatch.chdir(tmp_path)
     assert run(*arguments) == 2
     err = capsys.readouterr().err

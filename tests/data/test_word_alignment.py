@@ -88,3 +88,8 @@ def test_a_link_to_a_word_that_is_not_there_is_named_with_its_line():
     alignments = WordAlignments("train.align", [((0, 0),), ((0, 0), (1, 1))])
     with pytest.raises(InputError, match=r"train\.align: line 2: 1-1 links a word that is not there: .* 2 and 1 words"):
         PairDataset(pairs, vocabulary, vocabulary, alignments=alignments)
+
+
+def test_a_no_break_space_joins_a_word():
+    assert split_words(" a\u00a0b \tc ", "spaces") == ["a\u00a0b", "c"] and split_words("", "spaces") == []
+    assert pieces_of_words(["▁a", "b", "▁c"], ["a\u00a0b", "c"]) == [[0, 1], [2]]

@@ -104,3 +104,10 @@ def test_a_setting_that_needs_attention_says_so():
     for settings in ({"coverage_penalty": 0.2}, {"replace_unknown": True}):
         with pytest.raises(InputError, match=f"search.{next(iter(settings))} needs a model with attention"):
             Translator(model, vocabulary, vocabulary).translate(["ein Hund"], SearchConfig(**settings))
+
+
+def test_prefixes_that_cannot_be_kept_are_named(translator):
+    with pytest.raises(InputError, match="the prefix 'Berlin' has a piece that the target vocabulary lacks"):
+        translator.search(["der Hund"], prefixes=["Berlin"])
+    with pytest.raises(ValueError, match="prefixes must be one for each of 2 sentences; got 1"):
+        translator.search(["der Hund", "die Katze"], prefixes=["der"])

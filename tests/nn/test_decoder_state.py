@@ -46,6 +46,8 @@ def test_reordered_beams_take_their_state_and_leave_the_memory(config):
         assert torch.equal(hidden_of(layer), hidden_of(expected)[rows, index])
     if state.feed is not None:
         assert torch.equal(reordered.feed, state.feed[rows, index])
+    if state.history is not None:
+        assert torch.equal(reordered.history.attended, state.history.attended[rows, index])
 
 
 def test_errors_say_what_is_missing():

@@ -115,6 +115,7 @@ def test_the_share_falls_as_published(config, expected):
     [
         ({"ratio": 1.2}, "ratio must lie between 0 and 1; got 1.2"),
         ({"least": -1}, "least must lie between 0 and 1; got -1"),
+        ({"ratio": 0.2, "least": 0.9}, "least must be at most teacher_forcing.ratio 0.2; got 0.9"),
         ({"passes": 1}, "passes must be at least 2; got 1"),
         ({"decay_rate": 0.5}, "decay_rate 0.5 needs a decay; the decay is constant"),
         ({"decay": "linear"}, "decay_rate must be larger than 0 for linear decay; got nothing"),
