@@ -160,7 +160,7 @@ class Translator:
             need_weights: whether the translations carry the attention.
 
         Raises:
-            InputError: a setting needs attention and the model has none; a prefix has a piece that the vocabulary lacks.
+            InputError: a setting needs attention and the model has none, or the vocabulary lacks a prefix's piece.
             ValueError: there are not as many prefixes as sentences.
         """
         config = config or SearchConfig()
