@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq_fast.data import InputError
+from seq2seq_fast.data.files import write_lines
 from seq2seq_fast.data.grammar import AlignedPair, embedded_corpus
+from seq2seq_fast.data.pharaoh import GoldAlignment, pharaoh_line
 from seq2seq_fast.decoding import SearchConfig, Translation, Translator
-from seq2seq_fast.evaluation import score
+from seq2seq_fast.decoding.given import attend_to_given
+from seq2seq_fast.decoding.words import attention_of_words, links
+from seq2seq_fast.evaluation import AlignmentQuality, alignment_quality, bleu_by_length, length_table, score
 from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
 from seq2seq_fast.training.run import train
-from seq2seq_fast.visualization import draw_alignments
+from seq2seq_fast.visualization import draw_alignments, draw_bleu_by_length
 from seq2seq_fast.visualization.alignment import Alignment
 
 _SIZES = {"train": 40_000, "validation": 200, "test": 600}
 _MAX_WORDS = 20
-_SAMPLES, _PICTURES = 5, 4
+_SAMPLES, _PICTURES, _LENGTH_WIDTH = 5, 4, 4
 # Written first and read by the next demonstration: a folder without it is somebody else's.
 _MARK = ".seq2seq-fast-demo"
 _MODELS: dict[str, dict[str, Any]] = {
@@ -48,7 +52,7 @@ def run_demo(output: str | Path, minutes: float) -> dict[str, tuple[float, float
     _claim(output)
     print(f"Generating German-English sentences into {output / 'corpus'}", flush=True)
     test = _write_corpus(output / "corpus")
-    found = {}
+    found, qualities = {}, {}
     for name, settings in _MODELS.items():
         print(f"Training {name} for {minutes:g} minutes", flush=True)
         folder = output / name.replace(" ", "_")
@@ -56,10 +60,15 @@ def run_demo(output: str | Path, minutes: float) -> dict[str, tuple[float, float
         translator = Translator.load(folder)
         results = translator.search([pair.source for pair in test], SearchConfig(beam_size=1), need_weights=True)
         found[name] = [translations[0] for translations in results]
+        if settings["attention"] is not None:
+            qualities[name] = _alignment_quality(translator, test)
     _print_samples(test, found)
     picture = _draw(found["with attention"], output / "attention.png")
     bleu = {name: _bleu(test, translations) for name, translations in found.items()}
     print(f"attention of {_PICTURES} sentences: {picture}")
+    print(_by_length(test, found, output / "bleu_by_length.png"))
+    for name, quality in qualities.items():
+        print(f"test alignments {name}: {quality}")
     print(f"{time.perf_counter() - started:.0f} seconds in all")
     for part, label in enumerate(("", " (longest third)")):
         for name, figures in bleu.items():
@@ -85,6 +94,7 @@ def _write_corpus(folder: Path) -> list[AlignedPair]:
         for language, side in (("de", "source"), ("en", "target")):
             text = "".join(f"{getattr(pair, side)}\n" for pair in pairs)
             (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
+    write_lines(folder / "test.align", [pharaoh_line(pair.alignment) for pair in pairs])
     return pairs
 
 
@@ -108,6 +118,24 @@ def _bleu(test: Sequence[AlignedPair], translations: Sequence[Translation]) -> t
         for places in (range(len(test)), longest)
     )
     return whole, third
+
+
+def _alignment_quality(translator: Translator, test: Sequence[AlignedPair]) -> AlignmentQuality:
+    """Compare the attention of the test pairs with the grammar's links."""
+    given = attend_to_given(translator, [(pair.source, pair.target) for pair in test])
+    found = [links(attention_of_words(one, "signs")) for one in given]
+    return alignment_quality(found, [GoldAlignment(frozenset(one.alignment), frozenset(one.alignment)) for one in test])
+
+
+def _by_length(test: Sequence[AlignedPair], found: dict[str, list[Translation]], path: Path) -> str:
+    """Draw BLEU by source length and return its table."""
+    sources, references = [pair.source for pair in test], [pair.target for pair in test]
+    scores = {
+        name: bleu_by_length(sources, [one.text for one in translations], references, width=_LENGTH_WIDTH)
+        for name, translations in found.items()
+    }
+    picture = draw_bleu_by_length(scores, path)
+    return f"BLEU by source length: {picture}\n{length_table(scores)}"
 
 
 def _print_samples(test: Sequence[AlignedPair], found: dict[str, list[Translation]]) -> None:

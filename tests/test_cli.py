@@ -55,6 +55,10 @@ def test_train_reads_yaml_and_flags_and_the_model_translates_and_evaluates(tmp_p
     out, err = capsys.readouterr()
     assert out.startswith("BLEU ") and "nrefs:1" in out and "chrF2 " in out and "5 sentences, beam 2" in err
     assert len((tmp_path / "out.en").read_text(encoding="utf-8").splitlines()) == 5
+    picture = ("--by_length", tmp_path / "lengths.png", "--compare", tmp_path / "model", "--length_width", 50)
+    assert run("evaluate", tmp_path / "model", *files, *picture) == 0
+    assert "1-50          5" in capsys.readouterr().out and (tmp_path / "lengths.png").is_file()
+    assert (tmp_path / "model/curves.png").is_file()
     # The settings that were written are a configuration again.
     again = ("--training.output", tmp_path / "again", "--training.max_steps", 1)
     assert run("train", "--config", tmp_path / "model/training/settings.yaml", *again) == 0
@@ -125,6 +129,8 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
         (["translate", "MODEL", "TEXT", "--ensemble", "nowhere"], "nowhere: no such model folder"),
         (["demo", "--minutes", "0"], "demo.minutes must be larger than 0; got 0"),
         (["evaluate", "MODEL"], "evaluate.src"),
+        (["evaluate", "MODEL", "--src", "TEXT", "--ref", "TEXT", "--compare", "MODEL"], "give that too"),
+        (["evaluate", "MODEL", "--src", "TEXT", "--ref", "TEXT", "--by_length", "a.gif"], "a picture's name ends in"),
         (["translate", "MODEL", "BAD"], "line 1 is not UTF-8"),
     ],
 )

@@ -20,6 +20,9 @@ def test_it_writes_a_corpus_two_models_and_a_picture_and_prints_bleu_last(tmp_pa
     assert out.count("  reference  ") == 2 * 5
     picture = tmp_path / "demo/attention.png"
     assert str(picture) in out and picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "demo/bleu_by_length.png").read_bytes().startswith(b"\x89PNG")
+    assert out.count("test alignments with attention: AER 0.") == 2
+    assert (tmp_path / "demo/with_attention/curves.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "demo/with_attention/model.safetensors").is_file()
     assert len((tmp_path / "demo/corpus/test.de").read_text(encoding="utf-8").splitlines()) == 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -25,22 +26,69 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--src", type=str, required=True, help="Source sentences, one a line.")
     parser.add_argument("--ref", type=str, required=True, help="Reference translations, line by line.")
     parser.add_argument("--output", type=str, default=None, help="File to write the translations to.")
+    parser.add_argument(
+        "--by_length",
+        type=str,
+        default=None,
+        help="Picture (.png, .svg, .pdf) of BLEU by source length; its table is printed too.",
+    )
+    parser.add_argument(
+        "--compare", type=str, nargs="+", default=[], metavar="MODEL", help="More models for the picture and table."
+    )
+    parser.add_argument("--length_width", type=int, default=10, help="Source lengths that are scored together.")
     return parser
 
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import read_pairs
     from seq2seq_fast.data.files import write_lines
+    from seq2seq_fast.decoding import Translator
     from seq2seq_fast.evaluation import score
 
+    _check(namespace)
     pairs = read_pairs(namespace.src, namespace.ref)
-    check_output("output", namespace.output, namespace.src, namespace.ref)
     translator, search = load(namespace)
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    compared = [Translator.load(folder, namespace.device) for folder in namespace.compare]
     started = time.perf_counter()
-    hypotheses = translator.translate([pair.source for pair in pairs], search)
+    hypotheses = translator.translate(sources, search)
     seconds = time.perf_counter() - started
     if namespace.output is not None:
         write_lines(namespace.output, hypotheses)
-    print(score(hypotheses, [pair.target for pair in pairs]))
+    print(score(hypotheses, references))
     speed = f"{len(pairs) / seconds:.0f} sentences a second"
     print(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}", file=sys.stderr)
+    if namespace.by_length is not None:
+        others = [other.translate(sources, search) for other in compared]
+        _draw_by_length(namespace, sources, [hypotheses, *others], references)
+
+
+def _check(namespace: Namespace) -> None:
+    from seq2seq_fast.data import InputError, check_ranges
+    from seq2seq_fast.visualization.picture import check_picture
+
+    check_ranges("evaluate", namespace, at_least={"length_width": 1})
+    for flag in ("output", "by_length"):
+        check_output(flag, namespace[flag], namespace.src, namespace.ref)
+    if namespace.by_length is not None:
+        check_picture(namespace.by_length)
+    elif namespace.compare:
+        raise InputError("--compare adds models to the picture of --by_length FILE: give that too")
+
+
+def _draw_by_length(
+    namespace: Namespace, sources: list[str], translations: list[list[str]], references: list[str]
+) -> None:
+    from seq2seq_fast.evaluation import bleu_by_length, length_table
+    from seq2seq_fast.visualization import draw_bleu_by_length
+
+    folders = [namespace.model, *namespace.compare]
+    names = [os.path.basename(os.path.abspath(folder)) for folder in folders]
+    if len(set(names)) < len(names):
+        names = folders
+    scores = {
+        name: bleu_by_length(sources, hypotheses, references, width=namespace.length_width)
+        for name, hypotheses in zip(names, translations, strict=True)
+    }
+    print(length_table(scores))
+    draw_bleu_by_length(scores, namespace.by_length)

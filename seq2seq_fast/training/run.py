@@ -31,6 +31,7 @@ from seq2seq_fast.training.config import (
     TrainingConfig,
     VocabularyConfig,
 )
+from seq2seq_fast.training.curves import Curves
 from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
@@ -103,7 +104,8 @@ def train(
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
-    callbacks = [*_callbacks(training, budget), *final, *kept.checkpoints, *average, LastCheckpoint(last)]
+    curves = Curves(output / "curves.png")
+    callbacks = [*_callbacks(training, budget), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     except MisconfigurationException as error:

@@ -1,0 +1,58 @@
+"""BLEU by the length of the source, as in figure 2 of Bahdanau, Cho and Bengio (2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seq2seq_fast.evaluation.scores import score
+
+
+class LengthScore(NamedTuple):
+    """BLEU of the sentences with ``shortest`` to ``longest`` source words, and how many they are."""
+
+    shortest: int
+    longest: int
+    sentences: int
+    bleu: float
+
+
+def bleu_by_length(
+    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], *, width: int = 10
+) -> list[LengthScore]:
+    """Score groups of sentences by their source words (between spaces): 1 to width, width + 1 to 2 width, and so on.
+
+    Args:
+        sources, hypotheses, references: text, sentence by sentence; empty sources belong to no group.
+        width: lengths in a group, at least 1.
+
+    Returns:
+        groups that have sentences, shortest first.
+    """
+    groups: dict[int, list[int]] = {}
+    for place, source in enumerate(sources):
+        words = len(source.split())
+        if words:
+            groups.setdefault((words - 1) // width, []).append(place)
+    return [
+        LengthScore(
+            group * width + 1,
+            (group + 1) * width,
+            len(places),
+            score([hypotheses[place] for place in places], [references[place] for place in places]).bleu,
+        )
+        for group, places in sorted(groups.items())
+    ]
+
+
+def length_table(scores: dict[str, list[LengthScore]]) -> str:
+    """Return a table: a row for each group of lengths, a column for each model."""
+    names = list(scores)
+    widths = [max(6, len(name)) for name in names]
+    heads = [f"{name:>{width}}" for name, width in zip(names, widths, strict=True)]
+    rows = ["  ".join([f"{'source words':>12}", f"{'sentences':>9}", *heads])]
+    for groups in zip(*scores.values(), strict=True):
+        lengths = f"{groups[0].shortest}-{groups[0].longest}"
+        figures = [f"{one.bleu:>{width}.2f}" for one, width in zip(groups, widths, strict=True)]
+        rows.append("  ".join([f"{lengths:>12}", f"{groups[0].sentences:>9,}", *figures]))
+    return "\n".join(rows)

@@ -1,0 +1,71 @@
+"""Curves: BLEU by source length, and loss and BLEU of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.ticker import MaxNLocator
+
+from seq2seq_fast.evaluation.by_length import LengthScore
+from seq2seq_fast.visualization.picture import COLORS, new_figure, save, tidy
+
+_STYLES = ("-", "--", "-.", ":")
+Points = Sequence[tuple[int, float]]
+
+
+def draw_bleu_by_length(scores: Mapping[str, Sequence[LengthScore]], path: str | Path) -> Path:
+    """Draw BLEU against source length, a curve for each model, each group of lengths at its middle.
+
+    Args:
+        scores: groups of lengths by the model's name.
+        path: the picture; its ending chooses the format (.png, .svg, .pdf).
+    """
+    figure = new_figure(4.4, 3.0, layout="constrained")
+    axes = figure.add_subplot()
+    for place, (name, groups) in enumerate(scores.items()):
+        middles = [(group.shortest + group.longest) / 2 for group in groups]
+        axes.plot(
+            middles,
+            [group.bleu for group in groups],
+            label=name,
+            color=COLORS[place % len(COLORS)],
+            linestyle=_STYLES[place % len(_STYLES)],
+            marker="o",
+            markersize=4,
+        )
+    axes.set_xlabel("source length (words)")
+    axes.set_ylabel("BLEU")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    tidy(axes)
+    return save(figure, path)
+
+
+def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
+    """Draw a training's loss and, beside it, its validation BLEU, against the optimizer's steps.
+
+    Args:
+        curves: points (step, value) of "train_loss", "validation_loss" and "validation_bleu".
+        path: the picture; its ending chooses the format (.png, .svg, .pdf).
+    """
+    figure = new_figure(7.2, 2.7, layout="constrained")
+    panels = figure.subplots(1, 2)
+    drawn = (
+        (panels[0], "train_loss", "training", COLORS[0], None),
+        (panels[0], "validation_loss", "validation", COLORS[1], "o"),
+        (panels[1], "validation_bleu", "validation", COLORS[1], "o"),
+    )
+    for axes, name, label, color, marker in drawn:
+        steps, values = zip(*curves[name], strict=True) if curves.get(name) else ((), ())
+        axes.plot(steps, values, label=label, color=color, marker=marker, markersize=3, linewidth=1.2)
+    for axes, label in zip(panels, ("loss (nats a piece)", "BLEU (greedy)"), strict=True):
+        axes.set_xlabel("step")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="x", style="plain")
+        tidy(axes)
+    panels[0].legend(frameon=False)
+    return save(figure, path)
