@@ -36,7 +36,8 @@ def test_a_training_learns_its_sentences_and_its_folder_translates(corpus, tmp_p
     result = train(*settings(corpus, tmp_path / "model", data=data, max_steps=130, validate_every=60))
     assert result.folder == tmp_path / "model" and result.steps == 130
     assert {path.name for path in result.folder.iterdir()} == {
-        "config.json", "model.safetensors", "source_vocabulary.json", "target_vocabulary.json", "training",
+        "config.json", "curves.png", "model.safetensors", "source_vocabulary.json", "target_vocabulary.json",
+        "training",
     }  # fmt: skip
     pairs = read_pairs(corpus / "train.de", corpus / "train.en")
     found = Translator.load(result.folder).translate([pair.source for pair in pairs], SearchConfig(beam_size=1))
