@@ -36,7 +36,7 @@ def draw_bleu_by_length(scores: Mapping[str, Sequence[LengthScore]], path: str |
         )
     axes.set_xlabel("source length (words)")
     axes.set_ylabel("BLEU")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(*_room([group.bleu for groups in scores.values() for group in groups]))
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
@@ -52,7 +52,7 @@ def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
         path: the picture; its ending chooses the format (.png, .svg, .pdf).
     """
     figure = new_figure(7.2, 2.7, layout="constrained")
-    panels = figure.subplots(1, 2)
+    panels = figure.subplots(1, 2, sharex=True)
     drawn = (
         (panels[0], "train_loss", "training", COLORS[0], None),
         (panels[0], "validation_loss", "validation", COLORS[1], "o"),
@@ -64,8 +64,13 @@ def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
     for axes, label in zip(panels, ("loss (nats a piece)", "BLEU (greedy)"), strict=True):
         axes.set_xlabel("step")
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(*_room([value for line in axes.lines for value in line.get_ydata()]))
         axes.ticklabel_format(axis="x", style="plain")
         tidy(axes)
     panels[0].legend(frameon=False)
     return save(figure, path)
+
+
+def _room(values: Sequence[float]) -> tuple[float, float]:
+    """The limits of an axis from 0 to a little above the values, so that no mark is cut off."""
+    return 0.0, 1.06 * max(values, default=0.0) or 1.0

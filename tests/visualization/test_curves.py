@@ -20,6 +20,16 @@ def test_pictures_name_models_and_axes(tmp_path):
     assert all(f">{text}<" in training for text in ("training", "validation", "step", "BLEU (greedy)"))
 
 
+def test_no_mark_is_cut_off_and_both_panels_show_the_same_steps(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("seq2seq_fast.visualization.curves.save", lambda figure, path: figures.append(figure))
+    draw_training(CURVES | {"validation_bleu": [(15, 95.0), (20, 96.0)]}, tmp_path / "a.png")
+    draw_bleu_by_length({"RNNsearch": [LengthScore(1, 10, 5, 100.0)]}, tmp_path / "b.png")
+    loss, bleu, lengths = (axes for figure in figures for axes in figure.axes)
+    assert loss.get_xlim() == bleu.get_xlim()
+    assert bleu.get_ylim()[1] > 100 and lengths.get_ylim()[1] > 104 and loss.get_ylim()[1] > 5.2
+
+
 def test_a_picture_that_cannot_be_drawn_leaves_the_earlier_one(tmp_path, monkeypatch):
     path = draw_training(CURVES, tmp_path / "curves.png")
     before = path.read_bytes()
