@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention
@@ -15,7 +14,7 @@ from seq2seq_fast.nn.attention_kinds import make_attention
 from seq2seq_fast.nn.cell_kinds import make_cell
 from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
-from seq2seq_fast.nn.dropout import check_probability, dropout_mask
+from seq2seq_fast.nn.dropout import DecoderDropout, check_probability
 from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
@@ -109,10 +108,14 @@ class AttentionDecoder(nn.Module):
         ):
             check_probability(name, probability)
         self.hidden_size, self.readout_size = hidden_size, readout_size
-        self.dropout, self.embedding_dropout, self.recurrent_dropout = dropout, embedding_dropout, recurrent_dropout
-        self.variational, self.residual = variational, residual
+        self.residual = residual
         self.attends_before = attention_position == "before"
         self.input_feeding = input_feeding and not self.attends_before
+
+        held = {f"recurrent.{i}": (hidden_size, recurrent_dropout) for i in range(layers)}
+        places = {f"input.{i}": (hidden_size, dropout) for i in range(1, layers)}
+        places |= {"embedding": (embedding_size, embedding_dropout), "readout": (readout_size, dropout)}
+        self.dropout = DecoderDropout(held | places, held | places if variational else held)
 
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.attention = make_attention(
@@ -159,7 +162,8 @@ class AttentionDecoder(nn.Module):
                 history = self.attention.first(memory)
         if self.input_feeding:
             feed = self.output.weight.new_zeros(encoded.summary.shape[0], self.readout_size)
-        return DecoderState(tuple(layers), memory, context, feed, history, self._masks(encoded.summary.shape[0]))
+        masks = self.dropout.masks(encoded.summary.shape[0], self.cells[0].weight_hh)
+        return DecoderState(tuple(layers), memory, context, feed, history, masks)
 
     def forward(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderOutput:
         """All positions of given tokens (teacher forcing).
@@ -173,7 +177,7 @@ class AttentionDecoder(nn.Module):
         check_tokens("tokens", tokens)
         if state.beams is not None:
             raise ValueError(f"whole sequences need a state without beams; this one has {state.beams}")
-        embedded = self._drop(self.embedding(tokens), "embedding", self.embedding_dropout, state)
+        embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
         if not self._is_sequential():
             return self._run_sequence(embedded, state, need_weights)
         readouts: list[Any] = []
@@ -193,7 +197,7 @@ class AttentionDecoder(nn.Module):
         beams = () if state.beams is None else (state.beams,)
         check_tensor("tokens", tokens, "[B, K]" if beams else "[B]", state.batch, *beams)
         check_tokens("tokens", tokens)
-        embedded = self._drop(self.embedding(tokens), "embedding", self.embedding_dropout, state)
+        embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
         readout, state, weights = self._advance(embedded, state, need_weights)
         return DecoderStep(self.logits(readout), state, weights)
 
@@ -287,14 +291,14 @@ class AttentionDecoder(nn.Module):
 
     def _layer_input(self, index: int, hidden: Tensor, context: Tensor | None, state: DecoderState) -> Tensor:
         if index > 0:
-            return self._drop(hidden, f"input.{index}", self.dropout, state)
+            return self.dropout(hidden, f"input.{index}", state.masks)
         parts = [part for part in (hidden, context, state.feed) if part is not None]
         return torch.cat(parts, dim=-1) if len(parts) > 1 else hidden
 
     def _read(self, hidden: Tensor, context: Tensor | None, embedded: Tensor, state: DecoderState) -> Tensor:
         assert context is not None
         seen = (hidden, context, embedded) if self.attends_before else (hidden, context)
-        return self._drop(self.readout(*seen), "readout", self.dropout, state)
+        return self.dropout(self.readout(*seen), "readout", state.masks)
 
     def _first_layer(self) -> dict[str, Any]:
         """The first layer's arguments of the ``attention_decoder`` operators."""
@@ -306,26 +310,6 @@ class AttentionDecoder(nn.Module):
             "weight_ih": cell.weight_ih, "weight_hh": cell.weight_hh, "bias_ih": cell.bias_ih, "bias_hh": cell.bias_hh,
             "cell": cell.kind, "reset_after": cell.reset_after,
         }  # fmt: skip
-
-    def _masks(self, batch: int) -> dict[str, Tensor]:
-        """Dropout masks that hold for all positions, by the name under which they are looked up."""
-        if not self.training:
-            return {}
-        wanted = {f"recurrent.{i}": (self.hidden_size, self.recurrent_dropout) for i in range(len(self.cells))}
-        if self.variational:
-            wanted |= {f"input.{i}": (self.hidden_size, self.dropout) for i in range(1, len(self.cells))}
-            wanted["embedding"] = (self.embedding.embedding_dim, self.embedding_dropout)
-            wanted["readout"] = (self.readout_size, self.dropout)
-        like = self.cells[0].weight_hh
-        return {name: dropout_mask(like, batch, size, probability=p) for name, (size, p) in wanted.items() if p > 0}
-
-    def _drop(self, units: Tensor, name: str, probability: float, state: DecoderState) -> Tensor:
-        """Dropout on [B, E] or [B, T or K, E], with the state's mask of that name if it has one."""
-        if not self.training or probability == 0:
-            return units
-        if name in state.masks:
-            return units * per_beam(state.masks[name], units)
-        return F.dropout(units, probability)
 
 
 def _stack(rows: list[Tensor], empty: Tensor) -> Tensor:

@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from seq2seq_fast.nn.decoder_state import per_beam
+
+
+class DecoderDropout(nn.Module):
+    """Dropout at a decoder's places, whole sequences or a position at a time.
+
+    Args:
+        places: width and probability by the place's name.
+        held: the places where one mask holds for all positions of a sequence.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[int, float]], held: Collection[str]) -> None:
+        super().__init__()
+        self.places, self.held = dict(places), frozenset(held)
+
+    def masks(self, batch: int, like: Tensor) -> dict[str, Tensor]:
+        """Draw the masks [B, width] that hold for all positions, in the dtype and on the device of ``like``."""
+        drawn = [(name, *self.places[name]) for name in self.places if self.training and name in self.held]
+        return {name: dropout_mask(like, batch, size, probability=p) for name, size, p in drawn if p > 0}
+
+    def forward(self, units: Tensor, place: str, masks: Mapping[str, Tensor]) -> Tensor:
+        """Dropout on [B, E], or [B, T or K, E], by the place's mask where one holds."""
+        probability = self.places[place][1]
+        if not self.training or probability == 0:
+            return units
+        return units * per_beam(masks[place], units) if place in masks else F.dropout(units, probability)
 
 
 def dropout_mask(like: Tensor, *shape: int, probability: float) -> Tensor:

@@ -14,7 +14,8 @@ def test_selected_sources_go_on_as_they_would_have(config):
     source, lengths, target = batch_of(config, lengths=(4, 2, 3))
     state = model.start(model.encode(source, lengths), project_values=True)
     picked = torch.tensor([2, 0])
-    model.decoder.dropout = model.decoder.embedding_dropout = 0.0
+    places = model.decoder.dropout.places
+    model.decoder.dropout.places = {place: (width, 0.0) for place, (width, _) in places.items()}
     for beams in (None, 2):
         before = state if beams is None else state.expand(beams)
         tokens = target[:, 0] if beams is None else target[:, :beams]

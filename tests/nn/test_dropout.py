@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seq2seq_fast.nn.dropout import dropout_mask, sequence_dropout
+from seq2seq_fast.nn.dropout import DecoderDropout, dropout_mask, sequence_dropout
 
 
 def test_a_mask_keeps_the_mean():
@@ -22,3 +22,15 @@ def test_evaluation_and_probability_zero_leave_sequences_alone():
     sequences = torch.randn(2, 3, 4)
     assert sequence_dropout(sequences, 0.5, False, True) is sequences
     assert sequence_dropout(sequences, 0.0, True, True) is sequences
+
+
+def test_a_held_place_drops_by_its_mask_and_any_other_anew():
+    dropout = DecoderDropout({"state": (30, 0.5), "input": (30, 0.5), "readout": (30, 0.0)}, ["state", "readout"])
+    units = torch.ones(4, 6, 30, dtype=torch.float64)
+    masks = dropout.masks(4, units)
+    assert set(masks) == {"state"} and masks["state"].dtype == units.dtype
+    torch.testing.assert_close(dropout(units, "state", masks), masks["state"][:, None] * units)
+    anew = dropout(units, "input", masks) == 0
+    assert not (anew == anew[:, :1]).all()
+    assert dropout(units, "readout", masks) is units
+    assert dropout.eval().masks(4, units) == {} and dropout(units, "state", masks) is units
