@@ -80,8 +80,12 @@ def _group(pieces: Sequence[str], words: WordKind) -> tuple[list[str], list[list
     pieces = [f"▁{_UNKNOWN}" if piece == _UNKNOWN else piece for piece in pieces]
     ends = list(accumulate(map(len, pieces)))
     found = list(_WORDS[words].finditer("".join(pieces)))
-    places = [
-        [place for place, end in enumerate(ends) if end > word.start() and end - len(pieces[place]) < word.end()]
-        for word in found
-    ]
+    places, first = [], 0
+    for word in found:
+        while ends[first] <= word.start():
+            first += 1
+        behind = first
+        while behind < len(pieces) and ends[behind] - len(pieces[behind]) < word.end():
+            behind += 1
+        places.append(list(range(first, behind)))
     return [word[0].removeprefix("▁") for word in found], places

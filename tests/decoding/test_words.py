@@ -1,5 +1,7 @@
 """Words and links from the attention of pieces."""
 
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -43,6 +45,15 @@ def test_words_are_those_between_spaces_however_they_are_cut(words, data):
     merged = attention_of_words(attention(pieces, pieces))
     assert merged.source == merged.target == words
     torch.testing.assert_close(merged.weights.sum(1), torch.ones(len(words)))
+
+
+def test_the_time_grows_with_the_line_not_with_its_square():
+    source = ["▁wor", "d"] * 10_000
+    started = time.process_time()
+    merged = attention_of_words(PieceAttention(source, ["▁x"], torch.zeros(1, len(source) + 1)))
+    # Comparing each word with each piece takes several times as long.
+    assert time.process_time() - started < 5
+    assert merged.source == ["word"] * 10_000
 
 
 def test_links_are_the_largest_weights_and_none_to_the_end():
