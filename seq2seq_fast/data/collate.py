@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from seq2seq_fast.data.encoding import EncodedPair
 
@@ -36,9 +37,12 @@ class Batch(NamedTuple):
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """Return int64 [B, T] padded with ``pad_id``, and the lengths, int64 [B]."""
-    rows = [torch.tensor(sequence, dtype=torch.int64) for sequence in sequences]
-    lengths = torch.tensor([len(sequence) for sequence in sequences], dtype=torch.int64)
-    return pad_sequence(rows, batch_first=True, padding_value=pad_id), lengths
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    padded = np.full((len(sequences), lengths.max()), pad_id, np.int64)
+    # All at once: a tensor for each sequence takes ten times as long.
+    inside = np.arange(padded.shape[1]) < lengths[:, None]
+    padded[inside] = np.fromiter(chain.from_iterable(sequences), np.int64, lengths.sum())
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
 class Collate:
