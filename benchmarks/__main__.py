@@ -1,4 +1,4 @@
-"""``python -m benchmarks`` runs workloads, ``python -m benchmarks gpu-report`` takes the compiled GPU kernels apart."""
+"""``python -m benchmarks`` runs workloads; with ``gpu-report`` or ``corpus`` behind it, something of their own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Check each workload against the reference, then time it against eager PyTorch, torch.compile and "
         "(on CUDA) CUDA graphs, in interleaved rounds. `python -m benchmarks gpu-report` reports on the compiled GPU "
-        "kernels instead, without a GPU.",
+        "kernels instead, without a GPU; `python -m benchmarks corpus` measures how a large corpus is prepared.",
     )
     add = made.add_argument
     add("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
@@ -63,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks import gpu_report
 
         return gpu_report.main(arguments[1:])
+    if arguments[:1] == ["corpus"]:
+        from benchmarks import corpus
+
+        return corpus.main(arguments[1:])
     made = parser()
     options = made.parse_args(arguments)
     if options.scale > 1 and options.output == results.FOLDER:

@@ -44,6 +44,7 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.decoding import Translator
     from seq2seq_fast.evaluation import score
+    from seq2seq_fast.progress import Progress
 
     _check(namespace)
     pairs = read_pairs(namespace.src, namespace.ref)
@@ -51,7 +52,8 @@ def run(namespace: Namespace) -> None:
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     compared = [Translator.load(folder, namespace.device) for folder in namespace.compare]
     started = time.perf_counter()
-    hypotheses = translator.translate(sources, search)
+    with Progress("translate", "sentences", len(sources)) as shown:
+        hypotheses = translator.translate(sources, search, told=shown.add)
     seconds = time.perf_counter() - started
     if namespace.output is not None:
         write_lines(namespace.output, hypotheses)

@@ -54,6 +54,7 @@ def make_parser() -> ArgumentParser:
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
+    from seq2seq_fast.progress import Progress
 
     translator, search = load(namespace)
     if not 1 <= namespace.n_best <= search.beam_size:
@@ -63,11 +64,12 @@ def run(namespace: Namespace) -> None:
     # A person at the keyboard is answered line by line.
     lines = 1 if namespace.input == "-" and sys.stdin.isatty() else max(1, namespace.lines)
     number = 0
+    # On a terminal the translations themselves show how far it is.
+    shown = Progress("translate", "lines", shown=not sys.stdout.isatty())
     for block in _blocks(_sentences(namespace), lines):
         sentences, prefixes = zip(*block, strict=True)
-        for sentence, found in zip(
-            sentences, translator.search(sentences, search, n_best=namespace.n_best, prefixes=prefixes), strict=True
-        ):
+        translations = translator.search(sentences, search, n_best=namespace.n_best, prefixes=prefixes, told=shown.add)
+        for sentence, found in zip(sentences, translations, strict=True):
             number += 1
             if namespace.format == "jsonl":
                 print(json.dumps(_record(number, sentence, found), ensure_ascii=False))

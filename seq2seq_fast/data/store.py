@@ -20,6 +20,7 @@ from seq2seq_fast.data.encoding import EncodedPair, encode_blocks
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
+from seq2seq_fast.progress import Progress
 
 _FORMAT = 1
 _ABOUT = "about.json"
@@ -58,7 +59,8 @@ class PairStore(Dataset[EncodedPair]):
         if path.stat().st_size != wanted:
             raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {wanted:,}")
         # An empty file cannot be mapped.
-        return np.memmap(path, dtype, "r", shape=shape) if wanted else np.empty(shape, dtype)
+        # As a plain array: each part of a memmap is one again, which costs more than the reading.
+        return np.memmap(path, dtype, "r", shape=shape).view(np.ndarray) if wanted else np.empty(shape, dtype)
 
     def __reduce__(self) -> tuple[type[PairStore], tuple[Path]]:
         return PairStore, (self._folder,)
@@ -81,6 +83,7 @@ def open_store(
     *,
     max_length: int | None = None,
     workers: int = 0,
+    progress: bool = False,
 ) -> PairStore:
     """Return the store of a corpus in a cache folder; it is made where it is not there yet.
 
@@ -92,6 +95,7 @@ def open_store(
         cache: the folder of all stores.
         corpus: the pairs as text; they are encoded only where the store is not there.
         source, target, max_length, workers: as in `encode_blocks`.
+        progress: show how many pairs are encoded.
 
     Raises:
         InputError: the pairs cannot be read or the store cannot be written.
@@ -107,7 +111,8 @@ def open_store(
         with open(f"{folder}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
-                write_store(folder, corpus, source, target, max_length=max_length, workers=workers)
+                with Progress("tokenise", "pairs", shown=progress) as shown:
+                    write_store(folder, corpus, source, target, shown, max_length=max_length, workers=workers)
     except OSError as error:
         room = ": free some room or name another data.cache" if error.errno == errno.ENOSPC else ""
         raise InputError(f"{folder}: cannot be written ({error.strerror or error}){room}") from None
@@ -119,6 +124,7 @@ def write_store(
     pairs: Iterable[SentencePair],
     source: Vocabulary,
     target: Vocabulary,
+    shown: Progress,
     *,
     max_length: int | None,
     workers: int,
@@ -128,7 +134,7 @@ def write_store(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        _write(partial, pairs, source, target, max_length, workers)
+        _write(partial, pairs, source, target, shown, max_length, workers)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -139,6 +145,7 @@ def _write(
     pairs: Iterable[SentencePair],
     source: Vocabulary,
     target: Vocabulary,
+    shown: Progress,
     max_length: int | None,
     workers: int,
 ) -> None:
@@ -154,6 +161,7 @@ def _write(
             files["lengths"].write(block.lengths.tobytes())
             files["ends"].write(ends.tobytes())
             files["numbers"].write(block.numbers.tobytes())
+            shown.add(block.read)
             count, read, end = count + len(ends), read + block.read, end + len(block.pieces)
     finally:
         for file in files.values():

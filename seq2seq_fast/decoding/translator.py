@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -127,9 +127,15 @@ class Translator:
                 )
         return cls(Ensemble([model for model, _, _ in loaded], average), source, target)
 
-    def translate(self, sentences: Iterable[str], config: SearchConfig | None = None) -> list[str]:
-        """Return the best translation of each sentence; an empty one stays empty."""
-        return [found[0].text for found in self.search(list(sentences), config)]
+    def translate(
+        self,
+        sentences: Iterable[str],
+        config: SearchConfig | None = None,
+        *,
+        told: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Return the best translation of each sentence; an empty one stays empty. ``told`` is as in `search`."""
+        return [found[0].text for found in self.search(list(sentences), config, told=told)]
 
     def stream(
         self, sentences: Iterable[str], config: SearchConfig | None = None, *, lines: int = 512
@@ -147,6 +153,7 @@ class Translator:
         n_best: int = 1,
         prefixes: Sequence[str] | None = None,
         need_weights: bool = False,
+        told: Callable[[int], None] | None = None,
     ) -> list[list[Translation]]:
         """Return the ``n_best`` translations of each sentence, best first, with scores and alignments.
 
@@ -158,6 +165,7 @@ class Translator:
             n_best: at most the beam size.
             prefixes: what the translation of each sentence must begin with, in whole pieces; empty text forces nothing.
             need_weights: whether the translations carry the attention.
+            told: hears, again and again, how many more sentences are done.
 
         Raises:
             InputError: a setting needs attention and the model has none, or the vocabulary lacks a prefix's piece.
@@ -174,6 +182,8 @@ class Translator:
         begins = [self._prefix(prefixes[place]) if prefixes else [] for place in places]
         lengths = [(len(source), 0) for source in sources]
         budget = max(1, config.batch_tokens // config.beam_size)
+        if told is not None:
+            told(len(sentences) - len(places))
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
             rows, forced = [sources[index] for index in batch], [begins[index] for index in batch]
             found = self._search(rows, forced, config, n_best, need_weights or config.replace_unknown)
@@ -183,6 +193,8 @@ class Translator:
                     self._translation(sources[index], one, sentence if config.replace_unknown else None, need_weights)
                     for one in hypotheses
                 ]
+            if told is not None:
+                told(len(batch))
         return results
 
     def _prefix(self, text: str) -> list[int]:

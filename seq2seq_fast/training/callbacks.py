@@ -51,6 +51,34 @@ class ProgressBar(TQDMProgressBar):
         return metrics if speed is None else {**metrics, "tokens/s": f"{speed:,.0f}"}
 
 
+class ProgressLines(pl.Callback):
+    """A line now and then, where there is no terminal for a bar.
+
+    Args:
+        every: seconds between two lines.
+    """
+
+    def __init__(self, every: float = 60.0) -> None:
+        self._every = every
+        self._told = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        now = time.monotonic()
+        if now - self._told < self._every:
+            return
+        self._told = now
+        shown = trainer.progress_bar_metrics
+        loss, speed = shown.get("train_loss", float("nan")), shown.get("tokens_per_second", 0.0)
+        trainer.print(
+            f"epoch {trainer.current_epoch + 1}, batch {index + 1:,} of {trainer.num_training_batches:,}: "
+            f"train loss {loss:.3f}, {speed:,.0f} tokens/s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 class Budget(pl.Callback):
     """The limits of a training, the spent share of them, and the stop at the end.
 

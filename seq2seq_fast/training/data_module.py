@@ -26,6 +26,7 @@ from seq2seq_fast.data import (
     read_pharaoh,
     sample,
 )
+from seq2seq_fast.progress import Progress
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
 
@@ -39,6 +40,7 @@ class PairDataModule(pl.LightningDataModule):
         alignments: of the training pairs' words.
         seed: of the shuffles.
         processes: how many train together; each takes its part of every batch.
+        progress: show how far the tokenising is.
 
     Attributes:
         left_out: how many training pairs the length filter has left out.
@@ -55,12 +57,13 @@ class PairDataModule(pl.LightningDataModule):
         alignments: WordAlignments | None = None,
         seed: int = 0,
         processes: int = 1,
+        progress: bool = False,
     ) -> None:
         super().__init__()
         self._config, self._seed, self._processes = config, seed, processes
         self._skip = 0
         self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
-        self._train = _encoded(config, vocabularies, train, alignments)
+        self._train = _encoded(config, vocabularies, train, alignments, progress)
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
         self.left_out, self.kept = self._train.left_out, len(self._train)
@@ -130,10 +133,13 @@ def _encoded(
     vocabularies: tuple[Vocabulary, Vocabulary],
     train: Corpus,
     alignments: WordAlignments | None,
+    progress: bool,
 ) -> PairDataset | PairStore:
     if not isinstance(train, InMemoryCorpus):
         assert config.cache is not None
-        return open_store(config.cache, train, *vocabularies, max_length=config.max_length, workers=config.workers)
+        return open_store(
+            config.cache, train, *vocabularies, max_length=config.max_length, workers=config.workers, progress=progress
+        )
     dataset = PairDataset(train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments)
     if dataset.not_linked:
         warnings.warn(
@@ -173,12 +179,17 @@ def load_alignments(config: DataConfig, optimization: OptimizationConfig, train:
     return WordAlignments(str(path), links, config.alignment_words)
 
 
-def make_vocabularies(config: VocabularyConfig, train: Corpus, seed: int = 0) -> tuple[Vocabulary, Vocabulary]:
+def make_vocabularies(
+    config: VocabularyConfig, train: Corpus, seed: int = 0, progress: bool = False
+) -> tuple[Vocabulary, Vocabulary]:
     """Load or build source and target vocabulary; a joint one is the same object twice."""
     if config.joint and config.target is not None and config.target != config.source:
         raise InputError("a joint vocabulary is named by vocabulary.source alone, or set vocabulary.joint to false")
     given = config.source is not None and (config.joint or config.target is not None)
-    pairs = [] if given else sample(train, config.sentences, seed)
+    pairs = []
+    if not given:
+        with Progress("read for the vocabulary", "pairs", shown=progress) as shown:
+            pairs = sample(shown.over(train), config.sentences, seed)
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     if config.joint:
         joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,14 @@ from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
-from seq2seq_fast.training.callbacks import Budget, LastCheckpoint, ProgressBar, TokensPerSecond, ValidationReport
+from seq2seq_fast.training.callbacks import (
+    Budget,
+    LastCheckpoint,
+    ProgressBar,
+    ProgressLines,
+    TokensPerSecond,
+    ValidationReport,
+)
 from seq2seq_fast.training.checkpoints import read_weights
 from seq2seq_fast.training.config import (
     DataConfig,
@@ -85,7 +93,9 @@ def train(
     train_pairs, validation_pairs = load_pairs(data)
     alignments = load_alignments(data, optimization, train_pairs)
     vocabularies = (
-        load_vocabularies(work) if training.resume else make_vocabularies(vocabulary, train_pairs, training.seed)
+        load_vocabularies(work)
+        if training.resume
+        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress)
     )
     network = Seq2Seq(_model_config(model, vocabularies))
     if alignments is not None and network.config.attention is None:
@@ -93,7 +103,7 @@ def train(
     devices, nodes = _processes(training)
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
-        processes=devices * nodes,
+        processes=devices * nodes, progress=training.progress,
     )  # fmt: skip
     if training.progress:
         _announce(network, vocabularies, batches, len(validation_pairs))
@@ -201,7 +211,8 @@ def _callbacks(training: TrainingConfig, budget: Budget) -> list[pl.Callback]:
     # The timer counts also without a limit: the report shows the time.
     callbacks: list[pl.Callback] = [budget.timer, budget, TokensPerSecond(), ValidationReport(budget.timer)]
     if training.progress:
-        callbacks.append(ProgressBar(refresh_rate=10))
+        # Lightning's bar is on standard output.
+        callbacks.append(ProgressBar(refresh_rate=10) if sys.stdout.isatty() else ProgressLines())
     if training.patience > 0:
         callbacks.append(EarlyStopping("validation_bleu", mode="max", patience=training.patience))
     return callbacks
@@ -238,7 +249,7 @@ def _trainer(
         logger=loggers,
         callbacks=callbacks,
         enable_model_summary=False,
-        enable_progress_bar=training.progress,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         use_distributed_sampler=False,
     )
 

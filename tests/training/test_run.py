@@ -257,3 +257,18 @@ def test_what_cannot_be_used_is_said_before_anything_is_written(corpus, tmp_path
     with pytest.raises(InputError, match=message):
         train(*settings(corpus, tmp_path / "model", **change))
     assert not (tmp_path / "model").exists()
+
+
+def test_without_a_terminal_a_training_gives_a_line_now_and_then(corpus, tmp_path, capfd, monkeypatch):
+    from seq2seq_fast.training import callbacks
+
+    seconds = iter(range(0, 100_000, 25))
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(seconds)))
+    train(*settings(corpus, tmp_path / "model", max_steps=7, validate_every=2, progress=True))
+    out, err = capfd.readouterr()
+    assert "\r" not in out + err
+    lines = [line for line in err.splitlines() if "tokens/s" in line]
+    assert 1 <= len(lines) <= 4
+    assert all(
+        re.fullmatch(r"epoch \d, batch \d of \d+: train loss \d\.\d{3}, [\d,]+ tokens/s", line) for line in lines
+    )

@@ -1,0 +1,59 @@
+"""What long work says of itself on standard error: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress:
+    """Counts what is done; a context manager.
+
+    Args:
+        what: the work, one or two words.
+        unit: what is counted, in the plural.
+        total: how many there will be, where that is known.
+        shown: False says nothing.
+        every: seconds between two lines where standard error is no terminal; shorter work says nothing there.
+    """
+
+    def __init__(
+        self, what: str, unit: str, total: int | None = None, *, shown: bool = True, every: float = 60.0
+    ) -> None:
+        self._what, self._unit, self._total, self._every = what, unit, total, every
+        self._done = 0
+        self._began = self._told = time.monotonic()
+        self._lines = shown and not sys.stderr.isatty()
+        self._bar: Any = None
+        if shown and not self._lines:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, leave=False, dynamic_ncols=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def add(self, count: int = 1) -> None:
+        """Count what has been done since the last call."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif self._lines and (now := time.monotonic()) - self._told >= self._every:
+            self._told = now
+            of = "" if self._total is None else f" of {self._total:,}"
+            speed = self._done / (now - self._began)
+            print(f"{self._what}: {self._done:,}{of} {self._unit}, {speed:,.0f} a second", file=sys.stderr, flush=True)
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items; each is counted when the next is asked for."""
+        for item in items:
+            yield item
+            self.add()
