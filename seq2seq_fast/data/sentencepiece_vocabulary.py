@@ -13,6 +13,9 @@ import sentencepiece
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.vocabulary import Vocabulary
 
+# Words whose pieces are remembered: most of any text, in some tens of megabytes.
+_KNOWN_WORDS, _LONGEST_KNOWN = 200_000, 40
+
 
 class SentencePieceVocabulary(Vocabulary):
     """A sentencepiece model. Begin, end, padding and unknown have the numbers that the model gives them.
@@ -38,6 +41,7 @@ class SentencePieceVocabulary(Vocabulary):
         self.bos_id = self._processor.bos_id()
         self.eos_id = self._processor.eos_id()
         self._specials = {self.pad_id, self.bos_id, self.eos_id}
+        self._words: dict[str, list[int]] | None = {} if self._cuts_words_apart() else None
         if -1 in self._specials:
             raise InputError(
                 "the sentencepiece model lacks a padding, begin or end piece; train it with --pad_id=0 "
@@ -82,7 +86,30 @@ class SentencePieceVocabulary(Vocabulary):
         return self._processor.GetPieceSize()
 
     def encode(self, text: str) -> list[int]:
-        return self._processor.EncodeAsIds(text)
+        if self._words is None or "▁" in text:  # which sentencepiece may take for a space
+            return self._processor.EncodeAsIds(text)
+        ids: list[int] = []
+        for word in text.split(" "):
+            found = self._words.get(word)
+            if found is None:
+                found = self._processor.EncodeAsIds(word)
+                if len(self._words) < _KNOWN_WORDS and len(word) <= _LONGEST_KNOWN:
+                    self._words[word] = found
+            ids += found
+        return ids
+
+    def _cuts_words_apart(self) -> bool:
+        """Whether a text's pieces are those of its words, one after another, so that a word is cut only once.
+
+        It is so unless a piece goes on beyond a space, or the model was trained to mark spaces otherwise.
+        """
+        pieces = map(self._processor.IdToPiece, range(len(self)))
+        if any("▁" in piece[1:] and piece.strip("▁") for piece in pieces):
+            return False
+        # The second word has signs of Unicode's private area, which no vocabulary knows.
+        words = ["a", "\ue000\ue001", "\ue000", "."]
+        apart = [piece for word in words for piece in self._processor.EncodeAsIds(word)]
+        return all(self._processor.EncodeAsIds(text) == apart for text in (" ".join(words), f" {'  '.join(words)} "))
 
     def segment(self, text: str) -> list[str]:
         return self._processor.EncodeAsPieces(text)

@@ -1,10 +1,14 @@
 """Vocabularies of every kind."""
 
+import io
+
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast.data import InputError, build_vocabulary, load_vocabulary
+from seq2seq_fast.data.sentencepiece_vocabulary import SentencePieceVocabulary
 
 LINES = [
     "Der Hund sieht die Katze, aber die Katze sieht ihn nicht.",
@@ -13,6 +17,7 @@ LINES = [
     "Wer hat's gesehen? Niemand!",
 ] * 5
 KINDS = ("bpe", "unigram", "words", "characters")
+_BUILT = {kind: build_vocabulary(LINES, kind, 90) for kind in KINDS[:2]}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -92,3 +97,25 @@ def test_a_file_that_is_no_vocabulary_is_named(tmp_path):
     for name in ("bad.model", "bad.json", "missing"):
         with pytest.raises(InputError, match=name):
             load_vocabulary(tmp_path / name)
+
+
+@given(st.text(st.sampled_from("aäHund zw.,\u00a0\u200b\u0308\u3000\t\u2028ﬁ한▁\ue000<s>"), max_size=30))
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_words_cut_once_are_cut_as_sentencepiece_cuts_the_text(kind, text):
+    vocabulary = _BUILT[kind]
+    assert vocabulary._words is not None
+    assert vocabulary.encode(text) == vocabulary._processor.EncodeAsIds(text) == vocabulary.encode(text)
+
+
+@pytest.mark.parametrize(
+    "option", [{"split_by_whitespace": False}, {"add_dummy_prefix": False}, {"treat_whitespace_as_suffix": True}]
+)
+def test_a_model_whose_words_depend_on_their_neighbours_cuts_whole_texts(option):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(LINES), model_writer=model, model_type="bpe", vocab_size=120, hard_vocab_limit=False,
+        pad_id=0, unk_id=1, bos_id=2, eos_id=3, minloglevel=2, **option,
+    )  # fmt: skip
+    vocabulary = SentencePieceVocabulary(model.getvalue())
+    for line in (*LINES, "Der Hund", " Hund  Der "):
+        assert vocabulary.encode(line) == vocabulary._processor.EncodeAsIds(line)
