@@ -69,6 +69,7 @@ __device__ __forceinline__ float new_state(const Decoder<T>& a, int64_t step, in
         to_float(a.gates_input[(row * s.gates + gate) * s.hidden + unit]) + from_context[gate * context_stride];
     inner[gate] = a.recurrent[(b * s.gates + gate) * s.hidden + unit];
   }
+  if (s.gates == 1) return tanhf(outer[0] + inner[0]);
   float* saved = a.activations + row * 4 * s.hidden + unit;
   if (s.gates == 3) {
     const float r = sigmoid(outer[0] + inner[0]), z = sigmoid(outer[1] + inner[1]);

@@ -56,9 +56,12 @@ PYBIND11_MODULE(_cuda, module) {
   SEQ2SEQ_FAST_BIND(lstm_gates_forward);
   SEQ2SEQ_FAST_BIND(lstm_gates_backward);
   SEQ2SEQ_FAST_BIND(attention_decoder_forward);
+  SEQ2SEQ_FAST_BIND(attention_decoder_backward);
 #undef SEQ2SEQ_FAST_BIND
   module.def("decoder_stride", &decoder_stride);
   module.def("decoder_shared_bytes", &decoder_shared_bytes);
+  module.def("reversed_decoder_stride", &reversed_decoder_stride);
+  module.def("reversed_decoder_shared_bytes", &reversed_decoder_shared_bytes);
   module.def("device_limits", [] {
     DeviceLimits limits = {};
     check("device_limits", device_limits(&limits));

@@ -12,6 +12,27 @@ constexpr int decoder_threads = 512;
 constexpr int decoder_warps = decoder_threads / warp_size;
 constexpr int most_product_tiles = 8;
 
+// The product of [B, depth] with the `rows` of a matrix [outputs, depth] that a block holds.
+struct ProductShape {
+  int64_t batch, depth, outputs;
+  int rows;
+
+  __host__ __device__ int row_tiles() const { return int(ceil_div(batch, product_rows)); }
+  __host__ __device__ int tiles_at_once() const { return row_tiles() < decoder_warps ? row_tiles() : decoder_warps; }
+  // Warps that share the depth of one product.
+  __host__ __device__ int depth_splits() const {
+    const int warps = decoder_warps / tiles_at_once(), steps = int(ceil_div(depth, product_depth));
+    return warps < steps ? warps : steps;
+  }
+  __host__ __device__ int columns_at_once() const {
+    return rows < most_product_tiles * product_columns ? rows : most_product_tiles * product_columns;
+  }
+  // Of the warps' sums.
+  __host__ __device__ int64_t bytes() const {
+    return int64_t(depth_splits()) * tiles_at_once() * product_rows * columns_at_once() * 4;
+  }
+};
+
 // Sizes as in seq2seq_fast/ops/schemas.py. A block holds `rows` of the stacked weights; a source's hidden units are
 // worked on in `slices`, so that an item of attention is a source and a slice.
 struct DecoderShape {
@@ -23,16 +44,7 @@ struct DecoderShape {
   __host__ __device__ int64_t items() const { return batch * slices; }
   // Units of a slice, so that vectors of up to 8 numbers fill it.
   __host__ __device__ int64_t slice() const { return round_up(ceil_div(hidden, slices), 8); }
-  __host__ __device__ int row_tiles() const { return int(ceil_div(batch, product_rows)); }
-  __host__ __device__ int tiles_at_once() const { return row_tiles() < decoder_warps ? row_tiles() : decoder_warps; }
-  // Warps that share the depth of one product.
-  __host__ __device__ int depth_splits() const {
-    const int warps = decoder_warps / tiles_at_once(), depth = int(ceil_div(hidden, product_depth));
-    return warps < depth ? warps : depth;
-  }
-  __host__ __device__ int columns_at_once() const {
-    return rows < most_product_tiles * product_columns ? rows : most_product_tiles * product_columns;
-  }
+  __host__ __device__ ProductShape product() const { return {batch, hidden, stacked(), rows}; }
 };
 
 // Threads side by side on the gates of a slice, W of them each.
@@ -59,8 +71,7 @@ struct DecoderLayout {
     // Where the gates take all threads no two of them share one.
     gates = meeting + (gate_threads<vector_width<T>>(s) < decoder_threads ? decoder_threads * vector_width<T> * 4 : 0);
     const int64_t attention = gates + s.gates * s.slice() * 4;
-    const int64_t product =
-        partial + int64_t(s.depth_splits()) * s.tiles_at_once() * product_rows * s.columns_at_once() * 4;
+    const int64_t product = partial + s.product().bytes();
     bytes = attention > product ? attention : product;
   }
 };

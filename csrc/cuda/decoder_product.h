@@ -2,7 +2,7 @@
 // shared memory.
 #pragma once
 
-#include "cuda/decoder_layout.h"
+#include "cuda/decoder_resident.h"
 
 namespace seq2seq_fast {
 
@@ -65,12 +65,7 @@ struct SharedMemory {
 template <class T>
 __device__ __forceinline__ void load_resident(const Decoder<T>& a, const SharedMemory<T>& shared) {
   const DecoderShape& s = a.shape;
-  const int64_t stride = product_stride<T>(s.hidden), first = int64_t(blockIdx.x) * s.rows;
-  for (int64_t i = threadIdx.x; i < s.rows * stride; i += blockDim.x) {
-    const int64_t row = first + i / stride, column = i % stride;
-    shared.weights[i] =
-        row < s.stacked() && column < s.hidden ? a.stacked[row * s.hidden + column] : from_float<T>(0.0f);
-  }
+  load_rows(s.product(), a.stacked, s.hidden, int64_t(blockIdx.x) * s.rows, shared.weights);
   if (!s.keys_resident || blockIdx.x >= s.items()) return;
   const int64_t b = blockIdx.x / s.slices, count = s.positions * s.units;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
@@ -85,46 +80,14 @@ __device__ __forceinline__ void load_resident(const Decoder<T>& a, const SharedM
 template <class T>
 __device__ __forceinline__ void multiply_state(const Decoder<T>& a, const SharedMemory<T>& shared, int64_t step) {
   const DecoderShape& s = a.shape;
-  const int64_t stride = product_stride<T>(s.hidden), first_row = int64_t(blockIdx.x) * s.rows;
-  if (first_row >= s.stacked()) return;
-  const int warp = int(threadIdx.x) / warp_size, lane = int(threadIdx.x) % warp_size;
-  const int at_once = s.tiles_at_once(), splits = s.depth_splits(), columns = s.columns_at_once();
-  const int depth = int(ceil_div(s.hidden, product_depth));
-  for (int first_tile = 0; first_tile < s.row_tiles(); first_tile += at_once)
-    for (int first_column = 0; first_column < s.rows; first_column += columns) {
-      const int left = s.rows - first_column, tiles = (left < columns ? left : columns) / product_columns;
-      const int tile = first_tile + warp % at_once, split = warp / at_once;
-      if (split < splits && tile < s.row_tiles()) {
-        float sums[most_product_tiles][4] = {};
-        const int begin = depth * split / splits, end = depth * (split + 1) / splits;
-        warp_product(sums, a.exchanged + int64_t(tile) * product_rows * stride,
-                     shared.weights + int64_t(first_column) * stride, stride, tiles, begin * product_depth,
-                     (end - begin) * product_depth);
-        float* to = shared.partial + (int64_t(warp) * product_rows + lane / 4) * columns + lane % 4 * 2;
-#pragma unroll
-        for (int n = 0; n < most_product_tiles; ++n) {
-          if (n >= tiles) break;
-          to[n * product_columns] = sums[n][0];
-          to[n * product_columns + 1] = sums[n][1];
-          to[8 * columns + n * product_columns] = sums[n][2];
-          to[8 * columns + n * product_columns + 1] = sums[n][3];
-        }
-      }
-      __syncthreads();
-      const int width = tiles * product_columns;
-      for (int i = int(threadIdx.x); i < at_once * product_rows * width; i += int(blockDim.x)) {
-        const int64_t b = int64_t(first_tile) * product_rows + i / width, row = first_row + first_column + i % width;
-        if (b >= s.batch || row >= s.stacked()) continue;
-        float sum = a.bias[row];
-        for (int split_of = 0; split_of < splits; ++split_of)
-          sum += shared.partial[(int64_t(split_of) * at_once * product_rows + i / width) * columns + i % width];
-        if (row < s.units)
-          a.queries[(step * s.batch + b) * s.units + row] = sum;
-        else
-          a.recurrent[b * s.gates * s.hidden + row - s.units] = sum;
-      }
-      __syncthreads();
-    }
+  multiply_resident(s.product(), a.exchanged, product_stride<T>(s.hidden), shared.weights, int64_t(blockIdx.x) * s.rows,
+                    shared.partial, [&](int64_t b, int64_t row, float sum) {
+                      sum += a.bias[row];
+                      if (row < s.units)
+                        a.queries[(step * s.batch + b) * s.units + row] = sum;
+                      else
+                        a.recurrent[b * s.gates * s.hidden + row - s.units] = sum;
+                    });
 }
 
 }  // namespace seq2seq_fast

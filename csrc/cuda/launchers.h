@@ -93,12 +93,13 @@ cudaError_t lstm_gates_backward(int state_dtype, const void* grad_hidden, int64_
                                 void* grad_gates, void* grad_previous, int64_t rows, int64_t size, cudaStream_t stream);
 
 // The decoder's recurrence in one cooperative launch of `blocks` blocks: an LSTM with four gates, with three a GRU
-// whose reset gate works after the product. stacked [A + G H, H] are the query's rows, then the gates' rows that read
-// the state; bias [A + G H] goes with them. gates_input [Ty, B, G H] is what the inputs give the gates, projected [B,
-// Tx, G H] the values times the context's weights. state and states are float or of the dtype. Written: states [Ty, B,
-// H], weights [Ty, B, Tx], queries [Ty, B, A], activations [Ty, B, 4 H], for an LSTM cells [Ty, B, H]. Needed:
-// recurrent [B, G H], and exchanged [round_up(B, 16), decoder_stride], zero at first. A and H are multiples of 8. rows,
-// slices and keys_resident come from a plan, which also says whether decoder_shared_bytes fit.
+// whose reset gate works after the product, with one a plain recurrent cell. stacked [A + G H, H] are the query's rows,
+// then the gates' rows that read the state; bias [A + G H] goes with them. gates_input [Ty, B, G H] is what the inputs
+// give the gates, projected [B, Tx, G H] the values times the context's weights. state and states are float or of the
+// dtype. Written: states [Ty, B, H], weights [Ty, B, Tx], queries [Ty, B, A], activations [Ty, B, 4 H], for an LSTM
+// cells [Ty, B, H]. Needed: recurrent [B, G H], and exchanged [round_up(B, 16), decoder_stride], zero at first. A and H
+// are multiples of 8. rows, slices and keys_resident come from a plan, which also says whether decoder_shared_bytes
+// fit.
 int64_t decoder_stride(int dtype, int64_t hidden);
 int64_t decoder_shared_bytes(int dtype, int64_t batch, int64_t positions, int64_t units, int64_t hidden, int64_t gates,
                              int rows, int slices, bool keys_resident);
@@ -110,6 +111,26 @@ cudaError_t attention_decoder_forward(int dtype, bool state_is_float, const void
                                       float* activations, float* recurrent, void* exchanged, int64_t batch,
                                       int64_t target, int64_t positions, int64_t units, int64_t hidden, int64_t gates,
                                       int blocks, int rows, int slices, bool keys_resident, cudaStream_t stream);
+
+// The reversed recurrence in one cooperative launch. transposed [H, A + G H] are the stacked weights; projected as
+// above. grad_states [Ty, B, H] and grad_weights [Ty, B, Tx] are all that reaches states and weights from outside the
+// recurrence. previous [Ty, B, H] are a GRU's states before each step, masked, or an LSTM's cells; cells an LSTM's new
+// cells or an RNN's states. Written: grad_gates [Ty, B, G H], grad_scores [Ty, B, Tx], and grad_product [Ty,
+// round_up(B, 16), reversed_decoder_stride], zero at first, of queries and of what the gates read of the state. partial
+// [parts, B, H], zero at first, and a GRU's through [B, H], zero at first, add up to the initial state's gradient
+// before its mask; an LSTM's through is its final cell's gradient, then its initial cell's.
+int64_t reversed_decoder_stride(int dtype, int64_t units, int64_t hidden, int64_t gates, int parts);
+int64_t reversed_decoder_shared_bytes(int dtype, int64_t batch, int64_t positions, int64_t units, int64_t hidden,
+                                      int64_t gates, int rows, int parts, bool keys_resident);
+cudaError_t attention_decoder_backward(int dtype, const void* keys, const int64_t* lengths, const bool* mask,
+                                       const void* transposed, const void* v, const void* projected,
+                                       const float* state_mask, const float* grad_states, const float* grad_weights,
+                                       const float* previous, const float* cells, const float* activations,
+                                       const float* weights, const float* queries, float* grad_gates,
+                                       float* grad_scores, void* grad_product, float* partial, float* through,
+                                       int64_t batch, int64_t target, int64_t positions, int64_t units, int64_t hidden,
+                                       int64_t gates, int blocks, int rows, int parts, bool keys_resident,
+                                       cudaStream_t stream);
 
 // What a plan asks of the current device.
 struct DeviceLimits {

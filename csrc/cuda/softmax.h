@@ -36,13 +36,13 @@ __host__ __device__ constexpr int column_threads(int64_t columns, int threads) {
   return covering;
 }
 
-// The weighted sum of values, `size` columns in rows `distance` apart, for Q rows of weights `stride` apart: threads
-// (x: W columns, y: rows in turn); the sums of y meet in shared memory. place(column) is where a column stands in its
-// row; store(q, column, sums) gets W of them.
-template <class T, int W, int Q, class Place, class Store>
-__device__ __forceinline__ void sum_values(const T* values, int64_t distance, int64_t size, int count,
-                                           const float* weights, int stride, int columns, float* meeting, Place place,
-                                           Store store) {
+// The weighted sum over the rows of a matrix, `size` columns in rows `distance` apart, of what convert(column, numbers,
+// floats) makes of W numbers, for Q rows of weights `stride` apart: threads (x: W columns, y: rows in turn); the sums
+// of y meet in shared memory. place(column) is where a column stands in its row; store(q, column, sums) gets W of them.
+template <class T, int W, int Q, class Place, class Convert, class Store>
+__device__ __forceinline__ void sum_converted(const T* values, int64_t distance, int64_t size, int count,
+                                              const float* weights, int stride, int columns, float* meeting,
+                                              Place place, Convert convert, Store store) {
   const int x = int(threadIdx.x) % columns, y = int(threadIdx.x) / columns, rows = int(blockDim.x) / columns;
   for (int64_t first = 0; first < size; first += int64_t(columns) * W) {
     const int64_t column = first + int64_t(x) * W;
@@ -51,7 +51,8 @@ __device__ __forceinline__ void sum_values(const T* values, int64_t distance, in
       const T* from = values + place(column);
 #pragma unroll 4
       for (int i = y; i < count; i += rows) {
-        const Packed<T, W> value = Packed<T, W>::load(from + i * distance);
+        float value[W];
+        convert(column, Packed<T, W>::load(from + i * distance), value);
 #pragma unroll
         for (int q = 0; q < Q; ++q) {
           const float weight = weights[q * stride + i];
@@ -74,6 +75,20 @@ __device__ __forceinline__ void sum_values(const T* values, int64_t distance, in
       if (y == 0 && column < size) store(q, column, sums[q]);
     }
   }
+}
+
+// The weighted sum of the values themselves.
+template <class T, int W, int Q, class Place, class Store>
+__device__ __forceinline__ void sum_values(const T* values, int64_t distance, int64_t size, int count,
+                                           const float* weights, int stride, int columns, float* meeting, Place place,
+                                           Store store) {
+  sum_converted<T, W, Q>(
+      values, distance, size, count, weights, stride, columns, meeting, place,
+      [](int64_t, const Packed<T, W>& numbers, float (&floats)[W]) {
+#pragma unroll
+        for (int w = 0; w < W; ++w) floats[w] = numbers[w];
+      },
+      store);
 }
 
 }  // namespace seq2seq_fast

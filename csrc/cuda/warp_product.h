@@ -58,38 +58,39 @@ __device__ __forceinline__ void tensor_core_product(float (&sums)[4], const uint
 }
 
 // sums[n] += a b^T over `depth` numbers from `first`, both multiples of product_depth: a is 16 rows, b is 8 rows for
-// each n < tiles, all product_stride apart. Lane 4 g + t gets (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1) of n.
+// each n < tiles, a_stride and b_stride apart. Lane 4 g + t gets (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1) of
+// n.
 template <int most_tiles, class T>
-__device__ __forceinline__ void warp_product(float (&sums)[most_tiles][4], const T* a, const T* b, int64_t stride,
-                                             int tiles, int first, int depth) {
+__device__ __forceinline__ void warp_product(float (&sums)[most_tiles][4], const T* a, int64_t a_stride, const T* b,
+                                             int64_t b_stride, int tiles, int first, int depth) {
   const int lane = int(threadIdx.x) % warp_size, group = lane / 4, t = lane % 4;
   if constexpr (sizeof(T) == 2) {
     // The order of the depth is free as long as it is the same on both sides: a lane takes eight numbers in a row.
-    const T* upper = a + group * stride + 8 * t;
-    const T* right = b + group * stride + 8 * t;
+    const T* upper = a + group * a_stride + 8 * t;
+    const T* right = b + group * b_stride + 8 * t;
     for (int k = first; k < first + depth; k += product_depth) {
       const uint4 x = *reinterpret_cast<const uint4*>(upper + k);
-      const uint4 y = *reinterpret_cast<const uint4*>(upper + 8 * stride + k);
+      const uint4 y = *reinterpret_cast<const uint4*>(upper + 8 * a_stride + k);
       const uint32_t left[2][4] = {{x.x, y.x, x.y, y.y}, {x.z, y.z, x.w, y.w}};
 #pragma unroll
       for (int n = 0; n < most_tiles; ++n) {
         if (n >= tiles) break;
-        const uint4 w = *reinterpret_cast<const uint4*>(right + n * product_columns * stride + k);
+        const uint4 w = *reinterpret_cast<const uint4*>(right + n * product_columns * b_stride + k);
         const uint32_t both[2][2] = {{w.x, w.y}, {w.z, w.w}};
         tensor_core_product<T>(sums[n], left[0], both[0]);
         tensor_core_product<T>(sums[n], left[1], both[1]);
       }
     }
   } else {
-    const T* upper = a + group * stride;
-    const T* right = b + 2 * t * stride;
+    const T* upper = a + group * a_stride;
+    const T* right = b + 2 * t * b_stride;
     for (int k = first; k < first + depth; k += 4) {
-      const auto x = Packed<T, 4>::load(upper + k), y = Packed<T, 4>::load(upper + 8 * stride + k);
+      const auto x = Packed<T, 4>::load(upper + k), y = Packed<T, 4>::load(upper + 8 * a_stride + k);
 #pragma unroll
       for (int n = 0; n < most_tiles; ++n) {
         if (n >= tiles) break;
-        const T* at = right + n * product_columns * stride + k;
-        const auto v = Packed<T, 4>::load(at), w = Packed<T, 4>::load(at + stride);
+        const T* at = right + n * product_columns * b_stride + k;
+        const auto v = Packed<T, 4>::load(at), w = Packed<T, 4>::load(at + b_stride);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           sums[n][0] = fmaf(x[i], v[i], sums[n][0]);

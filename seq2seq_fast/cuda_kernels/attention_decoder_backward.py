@@ -1,4 +1,6 @@
-"""The reversed recurrence: the loop carries the gradient of the state.
+"""The reversed recurrence: one launch where a plan says that it fits, else a few launches a position.
+
+The loop carries the gradient of the state.
 
 The gradients of all weights, of the keys, of the values and of v are made for all positions at once behind it.
 """
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.additive_attention import score_gradient, values_gradient
 from seq2seq_fast.cuda_kernels.additive_score import score_gradients
+from seq2seq_fast.cuda_kernels.decoder_launch_backward import ReversedLoop, backward_in_one_launch, backward_plan_of
 from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous
 from seq2seq_fast.cuda_kernels.gru_cell import gru_gates_backward, gru_reset_backward, gru_update_backward
 from seq2seq_fast.cuda_kernels.lstm_cell import lstm_gates_backward
@@ -31,50 +34,24 @@ def attention_decoder_backward(
     if state_mask is not None:
         previous = previous * state_mask
 
-    grad_gates = acc_empty(inputs, target, batch, weight_ih.shape[0])
-    grad_product = inputs.new_empty(target, batch, stacked.shape[0])
-    grad_context = values.new_empty(target, batch, values.shape[2])
-    grad_scores = acc_empty(inputs, target, batch, keys.shape[1])
-    carried = torch.zeros(batch, size, dtype=torch.float32, device=inputs.device)
-    carried_cell = None
+    previous_cells = None
     if cell == "lstm":
-        carried_cell = torch.zeros_like(carried) if grad_final_cell is None else grad_final_cell.float()
         previous_cells = torch.cat([cell_state.float().unsqueeze(0), cells])[:target]
-
-    for i in reversed(range(target)):
-        grad = carried if grad_states is None else carried + grad_states[i]
-        if cell == "lstm":
-            grad_gates[i], carried_cell = lstm_gates_backward(
-                engine, grad, carried_cell, previous_cells[i], cells[i], activations[i]
-            )
-            grad_recurrent, through = grad_gates[i], None
-        elif cell == "gru":
-            grad_gates[i], grad_recurrent, through = _gru_step(
-                engine, grad, previous[i], activations[i], weight_hh[2 * size :], reset_after
-            )
-        else:
-            grad_gates[i] = grad * (1 - states[i].float().square())
-            grad_recurrent, through = grad_gates[i], None
-        torch.mm(grad_gates[i].to(dtype), context_weight, out=grad_context[i])
-        if grad_contexts is not None:
-            grad_context[i] += grad_contexts[i]
-        through_weights = None if grad_weights is None else grad_weights[i].float().contiguous()
-        score_gradient(
-            engine, grad_context[i].unsqueeze(1), through_weights, values, weights[i], None, lengths, mask,
-            out=grad_scores[i].unsqueeze(1),
-        )  # fmt: skip
-        grad_query, _, _ = score_gradients(
-            engine, grad_scores[i].unsqueeze(1), queries[i].unsqueeze(1), keys, v, (True, False, False)
+    grads = (grad_states, grad_contexts, grad_weights, grad_final_cell)
+    source, saved = (keys, values, v, lengths, mask), (weights, queries, activations)
+    plan = backward_plan_of(engine, inputs, state, keys, cell, reset_after)
+    if plan.fits and target:
+        before = {"rnn": None, "gru": previous, "lstm": previous_cells}[cell]
+        new_cells = states.float() if cell == "rnn" else cells
+        loop = backward_in_one_launch(
+            engine, plan, grads, source, (stacked, context_weight), state_mask, before, new_cells, saved
         )
-        assert grad_query is not None
-        grad_product[i, :, :units] = grad_query.squeeze(1)
-        grad_product[i, :, units:] = grad_recurrent
-        carried = torch.mm(grad_product[i], stacked).float()
-        if through is not None:
-            carried += through
-        if state_mask is not None:
-            carried = carried * state_mask
-
+    else:
+        loop = _backward_by_position(
+            engine, grads, source, (stacked, context_weight, weight_hh[2 * size :]), state_mask, previous,
+            previous_cells, (states, cells), saved, (cell, reset_after),
+        )  # fmt: skip
+    grad_gates, grad_product, grad_context, grad_scores, carried, carried_cell = loop
     gates, product, rows = (
         grad_gates.to(dtype).flatten(0, 1),
         grad_product.flatten(0, 1),
@@ -123,6 +100,70 @@ NAMES = (
     "inputs", "state", "cell_state", "keys", "values", "query_weight", "query_bias", "v", "weight_ih", "weight_hh",
     "bias_ih", "bias_hh",
 )  # fmt: skip
+
+
+def _backward_by_position(
+    engine: Engine,
+    grads: tuple,
+    source: tuple,
+    weights_of: tuple[Tensor, Tensor, Tensor],
+    state_mask: Tensor | None,
+    previous: Tensor,
+    previous_cells: Tensor | None,
+    after: tuple[Tensor, Tensor],
+    saved: tuple[Tensor, Tensor, Tensor],
+    kind: tuple[str, bool],
+) -> ReversedLoop:
+    """A few launches a position; arguments as of :func:`backward_in_one_launch`."""
+    grad_states, grad_contexts, grad_weights, grad_final_cell = grads
+    keys, values, v, lengths, mask = source
+    stacked, context_weight, candidate_weight = weights_of
+    (states, cells), (weights, queries, activations), (cell, reset_after) = after, saved, kind
+    target, batch, size = previous.shape
+    units, dtype = keys.shape[2], keys.dtype
+    grad_gates = acc_empty(keys, target, batch, context_weight.shape[0])
+    grad_product = keys.new_empty(target, batch, stacked.shape[0])
+    grad_context = values.new_empty(target, batch, values.shape[2])
+    grad_scores = acc_empty(keys, target, batch, keys.shape[1])
+    carried = torch.zeros(batch, size, dtype=torch.float32, device=keys.device)
+    carried_cell = None
+    if previous_cells is not None:
+        carried_cell = torch.zeros_like(carried) if grad_final_cell is None else grad_final_cell.float()
+
+    for i in reversed(range(target)):
+        grad = carried if grad_states is None else carried + grad_states[i]
+        if previous_cells is not None:
+            grad_gates[i], carried_cell = lstm_gates_backward(
+                engine, grad, carried_cell, previous_cells[i], cells[i], activations[i]
+            )
+            grad_recurrent, through = grad_gates[i], None
+        elif cell == "gru":
+            grad_gates[i], grad_recurrent, through = _gru_step(
+                engine, grad, previous[i], activations[i], candidate_weight, reset_after
+            )
+        else:
+            grad_gates[i] = grad * (1 - states[i].float().square())
+            grad_recurrent, through = grad_gates[i], None
+        torch.mm(grad_gates[i].to(dtype), context_weight, out=grad_context[i])
+        if grad_contexts is not None:
+            grad_context[i] += grad_contexts[i]
+        through_weights = None if grad_weights is None else grad_weights[i].float().contiguous()
+        score_gradient(
+            engine, grad_context[i].unsqueeze(1), through_weights, values, weights[i], None, lengths, mask,
+            out=grad_scores[i].unsqueeze(1),
+        )  # fmt: skip
+        grad_query, _, _ = score_gradients(
+            engine, grad_scores[i].unsqueeze(1), queries[i].unsqueeze(1), keys, v, (True, False, False)
+        )
+        assert grad_query is not None
+        grad_product[i, :, :units] = grad_query.squeeze(1)
+        grad_product[i, :, units:] = grad_recurrent
+        carried = torch.mm(grad_product[i], stacked).float()
+        if through is not None:
+            carried += through
+        if state_mask is not None:
+            carried = carried * state_mask
+    return ReversedLoop(grad_gates, grad_product, grad_context, grad_scores, carried, carried_cell)
 
 
 def _gru_step(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 THREADS = 512
 WARPS = THREADS // 32
 PRODUCT_ROWS, PRODUCT_DEPTH, MOST_COLUMNS = 16, 32, 64
-GATES = {"gru": 3, "lstm": 4}
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 # A multiprocessor's share of a cycle. The second cache gives each of them one sector pair; shared memory 32 banks.
 L2_BYTES, SHARED_BYTES, MULTIPLY_ADDS, SPECIAL_FUNCTIONS = 64, 128, 128, 16
@@ -56,6 +56,7 @@ class DecoderPlan:
         shared_bytes: of a block.
         cycles: of the phases of a step, estimated: the state read by every block, weights read from shared memory, the
             product's arithmetic, keys and values read, the scores' arithmetic, the two barriers.
+        parts: of the product's depth that different blocks take.
     """
 
     fits: bool
@@ -66,6 +67,7 @@ class DecoderPlan:
     keys_resident: bool
     shared_bytes: int
     cycles: dict[str, float]
+    parts: int = 1
 
     @property
     def bound(self) -> str:
@@ -78,7 +80,8 @@ class DecoderPlan:
         keys = "keys in shared memory" if self.keys_resident else "keys from the second cache"
         return (
             f"one launch of {self.blocks} blocks, each {self.rows} rows of the weights and "
-            f"{self.shared_bytes} bytes of shared memory, {self.slices} blocks a source, {keys}; "
+            f"{self.shared_bytes} bytes of shared memory, {self.slices} blocks a source, {keys}, "
+            f"the product's depth in {self.parts} parts; "
             f"a step is bound by {self.bound}"
         )
 
@@ -87,29 +90,32 @@ def plan_decoder(
     device: Device, *, cell: str, reset_after: bool, batch: int, positions: int, units: int, hidden: int, itemsize: int
 ) -> DecoderPlan:
     """Plan one launch for sources [B, Tx], attention units A and hidden units H in numbers of ``itemsize`` bytes."""
-    gates = GATES.get(cell, 1)
+    gates = GATES[cell]
     stacked = units + gates * hidden
-    rows = _round_up(_ceil_div(stacked, device.multiprocessors), 8)
-    slices = max(1, min(device.multiprocessors // max(batch, 1), _ceil_div(hidden, 32)))
+    rows = round_up(ceil_div(stacked, device.multiprocessors), 8)
+    slices = max(1, min(device.multiprocessors // max(batch, 1), ceil_div(hidden, 32)))
     items = batch * slices
     needed, keys_resident = 0, False
     for keys_resident in (items <= device.multiprocessors, False):
         needed = shared_bytes(batch, positions, units, hidden, gates, rows, slices, keys_resident, itemsize)
         if needed <= device.shared_bytes:
             break
-    reason = ""
-    if cell not in GATES or (cell == "gru" and not reset_after):
-        reason = "only an LSTM, and a GRU whose reset gate works after the product, have a kernel of their own"
-    elif units % 8 or hidden % 8:
-        reason = f"{units} attention units and {hidden} hidden units are not both multiples of 8"
-    elif not device.cooperative:
-        reason = "the device has no cooperative launch"
-    elif batch == 0 or positions == 0:
-        reason = "there is nothing to attend"
-    elif needed > device.shared_bytes:
+    reason = why_not(device, cell, reset_after, batch, positions, units, hidden)
+    if not reason and needed > device.shared_bytes:
         reason = f"a block needs {needed} bytes of shared memory and gets {device.shared_bytes}"
     cycles = step_cycles(device, batch, positions, units, hidden, gates, rows, slices, keys_resident, itemsize)
     return DecoderPlan(not reason, reason, device.multiprocessors, rows, slices, keys_resident, needed, cycles)
+
+
+def why_not(device: Device, cell: str, reset_after: bool, batch: int, positions: int, units: int, hidden: int) -> str:
+    """Why one launch is out of the question whatever its layout; empty where it is not."""
+    if cell == "gru" and not reset_after:
+        return "a GRU whose reset gate works before the product has no kernel of its own: it needs two products a step"
+    if units % 8 or hidden % 8:
+        return f"{units} attention units and {hidden} hidden units are not both multiples of 8"
+    if not device.cooperative:
+        return "the device has no cooperative launch"
+    return "" if batch and positions else "there is nothing to attend"
 
 
 def shared_bytes(
@@ -118,19 +124,23 @@ def shared_bytes(
 ) -> int:  # fmt: skip
     """Shared memory of a block, as ``csrc/cuda/decoder_layout.h`` lays it out."""
     resident = rows * product_stride(hidden, itemsize) * itemsize + keys_resident * positions * units * itemsize
-    at_once = min(_ceil_div(batch, PRODUCT_ROWS), WARPS) or 1
-    splits = min(WARPS // at_once, _ceil_div(hidden, PRODUCT_DEPTH))
-    product = splits * at_once * PRODUCT_ROWS * min(rows, MOST_COLUMNS) * 4
-    slice_units = _round_up(_ceil_div(hidden, slices), 8)
-    vectors = _ceil_div(gates * slice_units * itemsize, 16)
+    slice_units = round_up(ceil_div(hidden, slices), 8)
+    vectors = ceil_div(gates * slice_units * itemsize, 16)
     meeting = THREADS * 16 // itemsize if 2 * vectors <= THREADS else 0
-    attention = 2 * _round_up(units, 4) + _round_up(positions, 4) + 4 + meeting + gates * slice_units
-    return resident + max(product, attention * 4)
+    attention = 2 * round_up(units, 4) + round_up(positions, 4) + 4 + meeting + gates * slice_units
+    return resident + max(product_bytes(batch, hidden, rows), attention * 4)
+
+
+def product_bytes(batch: int, depth: int, rows: int) -> int:
+    """Shared memory of the warps' sums in a product of [B, depth] with this many rows."""
+    at_once = min(ceil_div(batch, PRODUCT_ROWS), WARPS) or 1
+    splits = min(WARPS // at_once, ceil_div(depth, PRODUCT_DEPTH))
+    return splits * at_once * PRODUCT_ROWS * min(rows, MOST_COLUMNS) * 4
 
 
 def product_stride(depth: int, itemsize: int) -> int:
     """Elements between rows of an operand in shared memory; see ``csrc/cuda/warp_product.h``."""
-    full = _round_up(depth, PRODUCT_DEPTH)
+    full = round_up(depth, PRODUCT_DEPTH)
     if itemsize == 4:
         return full + 4
     return full + PRODUCT_DEPTH if full % (2 * PRODUCT_DEPTH) == 0 else full
@@ -141,27 +151,27 @@ def step_cycles(
     keys_resident: bool, itemsize: int,
 ) -> dict[str, float]:  # fmt: skip
     """Cycles of the busiest multiprocessor for each part of a step; parts of a phase overlap, phases do not."""
-    rounds = _ceil_div(batch * slices, device.multiprocessors)
-    padded = _round_up(batch, PRODUCT_ROWS)
-    depth = _round_up(hidden, PRODUCT_DEPTH)
+    rounds = ceil_div(batch * slices, device.multiprocessors)
+    padded = round_up(batch, PRODUCT_ROWS)
+    depth = round_up(hidden, PRODUCT_DEPTH)
     key_bytes = SHARED_BYTES if keys_resident else L2_BYTES
     # Float keys: half a reciprocal a unit. 16-bit keys: an exponential more, and not of the keys alone.
     special = 0.5 if itemsize == 4 else 1.5
     multiply_adds = MULTIPLY_ADDS if itemsize == 4 else TENSOR_CORE_MULTIPLY_ADDS
     return {
-        "the state, read by every block": _ceil_div(rows, MOST_COLUMNS) * padded * depth * itemsize / L2_BYTES,
+        "the state, read by every block": ceil_div(rows, MOST_COLUMNS) * padded * depth * itemsize / L2_BYTES,
         "weights in shared memory": padded / PRODUCT_ROWS * rows * depth * itemsize / SHARED_BYTES,
         "the product's arithmetic": padded * rows * depth / multiply_adds,
         "keys": rounds * positions * units * itemsize / key_bytes,
         "the scores' special functions": rounds * positions * units * special / SPECIAL_FUNCTIONS,
-        "projected values": rounds * positions * gates * _ceil_div(hidden, slices) * itemsize / L2_BYTES,
+        "projected values": rounds * positions * gates * ceil_div(hidden, slices) * itemsize / L2_BYTES,
         "barriers of the grid": 2.0 * GRID_BARRIER,
     }
 
 
-def _ceil_div(a: int, b: int) -> int:
+def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _round_up(a: int, b: int) -> int:
-    return _ceil_div(a, b) * b
+def round_up(a: int, b: int) -> int:
+    return ceil_div(a, b) * b

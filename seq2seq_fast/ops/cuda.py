@@ -16,8 +16,8 @@ from seq2seq_fast.ops.schemas import declare
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 OLDEST_CAPABILITY = (8, 0)
 NOTE = (
-    "float64 is served by the reference; the decoder runs forward in one launch where "
-    "seq2seq_fast.cuda_kernels.plan says that it fits, else a few launches a position"
+    "float64 is served by the reference; the decoder runs forward in one launch and backward in one where "
+    "seq2seq_fast.cuda_kernels.plan and plan_backward say that they fit, else a few launches a position"
 )
 
 

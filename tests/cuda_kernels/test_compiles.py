@@ -63,9 +63,10 @@ def test_kernels_are_listed_with_their_block_and_code(tmp_path):
 
 
 @pytest.mark.prove
-def test_what_blocks_exchange_is_never_read_through_the_read_only_cache(tmp_path):
+@pytest.mark.parametrize("name", ["attention_decoder", "attention_decoder_backward"])
+def test_what_blocks_exchange_is_never_read_through_the_read_only_cache(name, tmp_path):
     ptx = tmp_path / "decoder.ptx"
-    source = cuda.SOURCES / "attention_decoder.cu"
+    source = cuda.SOURCES / f"{name}.cu"
     command = [nvcc(), "-std=c++17", "-O3", "-arch=sm_80", "-ptx", f"-I{ROOT / 'csrc'}", str(source), "-o", str(ptx)]
     subprocess.run(command, check=True)
     text = ptx.read_text()

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from seq2seq_fast.cuda_kernels import attention_decoder
+from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backward
 from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
+from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth, plan_decoder_backward
 from tests.ops.test_attention_decoder import assert_true
 from tests.support.cases import decoder_case, run_decoder
 from tests.support.cudafiber.emulated import emulated, module
@@ -19,6 +20,7 @@ LAYOUTS = {
     "several sources a block": ("gru", (5, 2, 6, 3, 16, 8, 5), 2, ROOM, 1, False),
     "no room for keys": ("gru", (2, 2, 33, 3, 32, 64, 5), 2, 25000, 1, False),
     "more rows than one product takes": ("lstm", (2, 2, 3, 2, 24, 8, 4), 1, ROOM, 1, False),
+    "a cell without gates": ("rnn", (3, 3, 5, 3, 24, 16, 4), 4, ROOM, 1, True),
 }
 
 
@@ -28,16 +30,20 @@ def one_launch(monkeypatch):
     plans = []
 
     def use(multiprocessors, room=ROOM):
-        def planned(engine, inputs, state, keys, cell, reset_after):
-            plan = plan_decoder(
-                Device(multiprocessors, room), cell=cell, reset_after=reset_after, batch=keys.shape[0],
-                positions=keys.shape[1], units=keys.shape[2], hidden=state.shape[1], itemsize=inputs.element_size(),
-            )  # fmt: skip
-            assert plan.fits, plan.reason
-            plans.append(plan)
-            return plan
+        def planned_by(planner):
+            def planned(engine, inputs, state, keys, cell, reset_after):
+                plan = planner(
+                    Device(multiprocessors, room), cell=cell, reset_after=reset_after, batch=keys.shape[0],
+                    positions=keys.shape[1], units=keys.shape[2], hidden=state.shape[1], itemsize=inputs.element_size(),
+                )  # fmt: skip
+                assert plan.fits, plan.reason
+                plans.append(plan)
+                return plan
 
-        monkeypatch.setattr(attention_decoder, "plan_of", planned)
+            return planned
+
+        monkeypatch.setattr(attention_decoder, "plan_of", planned_by(plan_decoder))
+        monkeypatch.setattr(attention_decoder_backward, "backward_plan_of", planned_by(plan_decoder_backward))
         return plans
 
     return use
@@ -53,6 +59,7 @@ def test_every_layout_matches_truth(layout, dtype, one_launch, poisoned):
     case = decoder_case(cell, *sizes, dtype=dtype, state_mask=True, lengths=lengths)
     assert_true(case, emulated(), error=3e-5, roundings=12)
     assert plans[0].slices == slices and plans[0].keys_resident == keys_resident
+    assert len({plan.parts for plan in plans}) == (2 if multiprocessors > 1 else 1)  # forward has one, backward several
 
 
 def test_half_precision_and_a_mask_without_biases(one_launch):
@@ -116,3 +123,8 @@ def test_plan_and_kernel_count_the_same_bytes(dtype):
         for rows, slices, keys in [(32, 1, True), (80, 3, False), (8, 2, True)]:
             layout = (batch, positions, units, hidden, gates, rows, slices, keys)
             assert module().decoder_shared_bytes(dtype, *layout) == shared_bytes(*layout, itemsize)
+        for rows, parts, keys in [(32, 1, True), (128, 16, False), (8, 3, True)]:
+            layout = (batch, positions, units, hidden, gates, rows, parts, keys)
+            assert module().reversed_decoder_shared_bytes(dtype, *layout) == backward_shared_bytes(*layout, itemsize)
+            stride = module().reversed_decoder_stride(dtype, units, hidden, gates, parts)
+            assert stride == product_stride(parts * part_depth(units, hidden, gates, parts), itemsize)

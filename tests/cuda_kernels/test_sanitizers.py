@@ -11,8 +11,9 @@ from tests.support.cudafiber.emulated import SOURCES
 PROGRAMS = Path(__file__).parent / "programs"
 # What each program exercises; barriers of headers are those of attention.
 KERNELS = {
-    "attention": [path for path in sorted(SOURCES.glob("a*.cu")) if path.stem != "attention_decoder"],
+    "attention": [path for path in sorted(SOURCES.glob("a*.cu")) if not path.stem.startswith("attention_decoder")],
     "decoder": [SOURCES / "attention_decoder.cu"],
+    "reversed": [SOURCES / "attention_decoder_backward.cu"],
 }
 SCHEDULES = ("forward", "reverse", "random:1")
 BARRIER = re.compile(r"__syncthreads(_and|_or|_count)?\(|__syncwarp\(|\.sync\(\)")
@@ -43,7 +44,8 @@ def test_sanitizers_are_silent(name, sanitizer, schedule):
 @pytest.mark.prove
 @pytest.mark.parametrize("site", list(barriers()))
 def test_each_barrier_is_needed_and_its_absence_noticed(site):
-    name = "decoder" if site.startswith(("attention_decoder", "decoder")) else "attention"
+    of_decoder = "reversed" if "backward" in site else "decoder"
+    name = of_decoder if site.startswith(("attention_decoder", "decoder")) else "attention"
     done = compiler.run(program(name, "thread"), CUDAFIBER_SKIP=site, TSAN_OPTIONS="halt_on_error=1")
     assert done.returncode != 0, f"nothing noticed that the barrier at {site} was left out"
     assert "data race" in done.stderr or "Error" in done.stdout, done.stderr[-4000:]

@@ -1,0 +1,107 @@
+"""The decoder's reversed recurrence in one cooperative launch, where a plan says that it fits."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, dtype_of
+from seq2seq_fast.cuda_kernels.plan import DecoderPlan
+from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
+
+
+class ReversedLoop(NamedTuple):
+    """What the reversed recurrence leaves for the products behind it.
+
+    Attributes:
+        gates: [Ty, B, G H] float32, of the gates.
+        product: [Ty, B, A + R], of queries and of what the gates read of the state.
+        context: [Ty, B, D], of the contexts.
+        scores: [Ty, B, Tx] float32, of the scores.
+        state, cell_state: [B, H] float32, of the initial state; the cell's is None unless the cell is an LSTM.
+    """
+
+    gates: Tensor
+    product: Tensor
+    context: Tensor
+    scores: Tensor
+    state: Tensor
+    cell_state: Tensor | None
+
+
+def backward_plan_of(
+    engine: Engine, inputs: Tensor, state: Tensor, keys: Tensor, cell: str, reset_after: bool
+) -> DecoderPlan:
+    """The plan for these tensors on their device."""
+    batch, positions, units = keys.shape
+    return plan_decoder_backward(
+        engine.device(inputs), cell=cell, reset_after=reset_after, batch=batch, positions=positions, units=units,
+        hidden=state.shape[1], itemsize=inputs.element_size(),
+    )  # fmt: skip
+
+
+def backward_in_one_launch(
+    engine: Engine,
+    plan: DecoderPlan,
+    grads: tuple,
+    source: tuple,
+    weights_of: tuple[Tensor, Tensor],
+    state_mask: Tensor | None,
+    previous: Tensor | None,
+    cells: Tensor,
+    saved: tuple[Tensor, Tensor, Tensor],
+) -> ReversedLoop:
+    """The loop of ``attention_decoder_backward``.
+
+    Args:
+        grads: of states, contexts, weights and the final cell; each may be None.
+        source: keys, values, v, lengths, mask, contiguous.
+        weights_of: the stacked weights [A + G H, H], and the gates' weights [G H, D] for the context.
+        state_mask: [B, H] or None.
+        previous: [Ty, B, H] float32, a GRU's masked states before each step or an LSTM's cells; None for an RNN.
+        cells: [Ty, B, H] float32, an LSTM's new cells or an RNN's states.
+        saved: weights, queries, activations as forward gave them.
+    """
+    grad_states, grad_contexts, grad_weights, grad_final_cell = grads
+    keys, values, v, lengths, mask = source
+    stacked, context_weight = weights_of
+    weights, queries, activations = saved
+    target, batch, positions = weights.shape
+    (rows, size), units, dtype = stacked.shape, keys.shape[2], keys.dtype
+    gates = (rows - units) // size
+
+    def floats(tensor: Tensor | None, *shape: int) -> Tensor:
+        return keys.new_zeros(shape, dtype=torch.float32) if tensor is None else tensor.float().contiguous()
+
+    through_weights = floats(grad_weights, target, batch, positions)
+    if grad_contexts is not None:
+        through_contexts = torch.bmm(grad_contexts.transpose(0, 1).float(), values.float().transpose(1, 2))
+        through_weights = through_weights + through_contexts.transpose(0, 1)
+    stride = engine.module.reversed_decoder_stride(dtype_of(keys), units, size, gates, plan.parts)
+    grad_gates = acc_empty(keys, target, batch, gates * size)
+    grad_scores = acc_empty(keys, target, batch, positions)
+    grad_product = keys.new_zeros(target, -(-batch // 16) * 16, stride)
+    partial, through = floats(None, plan.parts, batch, size), floats(grad_final_cell, batch, size)
+    if grad_final_cell is not None:
+        through = through.clone()  # the launch writes it
+    engine.launch(
+        "attention_decoder_backward", keys, dtype_of(keys), keys, lengths, mask, stacked.t().contiguous(), v,
+        F.linear(values, context_weight).contiguous(), None if state_mask is None else floats(state_mask),
+        floats(grad_states, target, batch, size), through_weights.contiguous(), previous, cells.contiguous(),
+        activations.contiguous(), weights, queries.float().contiguous(), grad_gates, grad_scores, grad_product,
+        partial, through, batch, target, positions, units, size, gates, plan.blocks, plan.rows, plan.parts,
+        plan.keys_resident,
+    )  # fmt: skip
+    grad_context = grad_gates.to(dtype) @ context_weight
+    if grad_contexts is not None:
+        grad_context += grad_contexts
+    state = partial.sum(0)
+    if gates == 3:
+        state = state + through
+    if state_mask is not None:
+        state = state * state_mask
+    product = grad_product[:, :batch, :rows]
+    return ReversedLoop(grad_gates, product, grad_context, grad_scores, state, through if gates == 4 else None)
