@@ -12,7 +12,8 @@ inline void wait_for_block(bool vote, Site site) {
   if (skipped(site)) return;
   Fiber* fiber = current();
   Block* block = fiber->block;
-  publish(block);
+  char* const clock = &block->clocks[block->generation % 2];
+  publish(clock);
   fiber->site = site;
   fiber->waiting = Waiting::for_block;
   block->gathering.any |= vote;
@@ -20,7 +21,7 @@ inline void wait_for_block(bool vote, Site site) {
   block->gathering.count += vote;
   if (++block->at_barrier < block->fibers.size()) {
     switch_to_scheduler();
-    observe(block);
+    observe(clock);
     return;
   }
   for (const Fiber& other : block->fibers)
@@ -28,8 +29,9 @@ inline void wait_for_block(bool vote, Site site) {
   block->gathered = block->gathering;
   block->gathering = Votes();
   block->at_barrier = 0;
+  ++block->generation;
   for (Fiber& other : block->fibers) other.waiting = Waiting::no;
-  observe(block);
+  observe(clock);
 }
 
 inline void wait_for_grid(Site site) {
@@ -39,11 +41,12 @@ inline void wait_for_grid(Site site) {
   Fiber* fiber = m.current;
   fiber->site = site;
   if (!m.cooperative) fail("grid barrier without a cooperative launch: " + where(fiber));
-  publish(&m);
+  char* const clock = &m.grid_clocks[m.grid_generation % 2];
+  publish(clock);
   fiber->waiting = Waiting::for_grid;
   ++m.at_grid_barrier;
   switch_to_scheduler();
-  observe(&m);
+  observe(clock);
 }
 
 }  // namespace cudafiber

@@ -66,6 +66,7 @@ class Launch {
         throw Error("grid barrier not reached by all threads");
       }
       machine_.at_grid_barrier = 0;
+      ++machine_.grid_generation;
       for (Block& block : blocks)
         for (Fiber& fiber : block.fibers) fiber.waiting = Waiting::no;
     }

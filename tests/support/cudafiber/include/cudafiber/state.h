@@ -75,6 +75,9 @@ struct Block {
   std::vector<Fiber> fibers;
   std::vector<unsigned> order;
   unsigned live, at_barrier;
+  // Barriers take turns with two clocks: who leaves one late must not learn what others did on their way to the next.
+  unsigned generation = 0;
+  char clocks[2];
   Votes gathering, gathered;
   std::unique_ptr<char[]> shared;
 };
@@ -85,7 +88,8 @@ struct Machine {
   Fiber* current = nullptr;
   dim3 grid, block;
   bool cooperative = false;
-  unsigned at_grid_barrier = 0;
+  unsigned at_grid_barrier = 0, grid_generation = 0;
+  char grid_clocks[2];
   std::function<void()> kernel;
   std::string error, skipped_site;
   std::vector<std::unique_ptr<char[]>> stacks;
