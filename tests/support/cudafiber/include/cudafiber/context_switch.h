@@ -20,38 +20,39 @@ cudafiber_switch:
 
 namespace cudafiber {
 
-inline void switch_to_scheduler([[maybe_unused]] bool last_time = false) {
+inline void switch_to_scheduler() {
   Machine& m = machine();
-  Fiber* fiber = m.current;
+  Carrier* carrier = m.current->carrier;
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(last_time ? nullptr : &fiber->address_sanitizer, m.stack_bottom, m.stack_size);
+  __sanitizer_start_switch_fiber(&carrier->address_sanitizer, m.stack_bottom, m.stack_size);
 #endif
 #if defined(__SANITIZE_THREAD__)
   __tsan_switch_to_fiber(m.thread_sanitizer, __tsan_switch_to_fiber_no_sync);
 #endif
 #ifdef __x86_64__
-  cudafiber_switch(&fiber->stack_pointer, m.stack_pointer);
+  cudafiber_switch(&carrier->stack_pointer, m.stack_pointer);
 #else
-  swapcontext(&fiber->context, &m.context);
+  swapcontext(&carrier->context, &m.context);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fiber->address_sanitizer, &m.stack_bottom, &m.stack_size);
+  __sanitizer_finish_switch_fiber(carrier->address_sanitizer, &m.stack_bottom, &m.stack_size);
 #endif
 }
 
 inline void switch_to_fiber(Fiber* fiber) {
   Machine& m = machine();
   m.current = fiber;
+  Carrier* carrier = fiber->carrier;
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(&m.address_sanitizer, fiber->stack, Machine::stack_bytes);
+  __sanitizer_start_switch_fiber(&m.address_sanitizer, carrier->stack.get(), Carrier::stack_bytes);
 #endif
 #if defined(__SANITIZE_THREAD__)
-  __tsan_switch_to_fiber(fiber->thread_sanitizer, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(carrier->thread_sanitizer, __tsan_switch_to_fiber_no_sync);
 #endif
 #ifdef __x86_64__
-  cudafiber_switch(&m.stack_pointer, fiber->stack_pointer);
+  cudafiber_switch(&m.stack_pointer, carrier->stack_pointer);
 #else
-  swapcontext(&m.context, &fiber->context);
+  swapcontext(&m.context, &carrier->context);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(m.address_sanitizer, nullptr, nullptr);
@@ -78,44 +79,47 @@ inline void finish_copies(Fiber* fiber, int keep) {
   fiber->copies.resize(left);
 }
 
-inline void fiber_body() {
+inline void run_threads() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &machine().stack_bottom, &machine().stack_size);
 #endif
-  machine().kernel();
-  Fiber* fiber = current();
-  fiber->copy_group = INT_MAX;
-  finish_copies(fiber, 0);
-  publish(&machine());
-  {
-    Unwatched scope;
-    fiber->waiting = Waiting::done;
-    --fiber->block->live;
+  for (;;) {
+    observe(&machine().starting_clock);
+    machine().kernel();
+    Fiber* fiber = current();
+    fiber->copy_group = INT_MAX;
+    finish_copies(fiber, 0);
+    publish(&machine());
+    {
+      Unwatched scope;
+      fiber->waiting = Waiting::done;
+      --fiber->block->live;
+    }
+    switch_to_scheduler();
   }
-  switch_to_scheduler(true);
-  abort();
 }
 
-inline void prepare(Fiber* fiber) {
-  forget_frames(fiber->stack, Machine::stack_bytes);
+// A carrier is dear to make under ThreadSanitizer, so it lives as long as the program, unless a launch fails.
+inline std::unique_ptr<Carrier> make_carrier() {
+  std::unique_ptr<Carrier> carrier(new Carrier);
 #ifdef __x86_64__
-  const uintptr_t top = (uintptr_t(fiber->stack) + Machine::stack_bytes) & ~uintptr_t(15);
+  const uintptr_t top = (uintptr_t(carrier->stack.get()) + Carrier::stack_bytes) & ~uintptr_t(15);
   void** stack = reinterpret_cast<void**>(top);
   *--stack = nullptr;
-  *--stack = reinterpret_cast<void*>(fiber_body);
+  *--stack = reinterpret_cast<void*>(run_threads);
   for (int saved_register = 0; saved_register < 6; ++saved_register) *--stack = nullptr;
-  fiber->stack_pointer = stack;
+  carrier->stack_pointer = stack;
 #else
-  getcontext(&fiber->context);
-  fiber->context.uc_stack.ss_sp = fiber->stack;
-  fiber->context.uc_stack.ss_size = Machine::stack_bytes;
-  fiber->context.uc_link = nullptr;
-  makecontext(&fiber->context, fiber_body, 0);
+  getcontext(&carrier->context);
+  carrier->context.uc_stack.ss_sp = carrier->stack.get();
+  carrier->context.uc_stack.ss_size = Carrier::stack_bytes;
+  carrier->context.uc_link = nullptr;
+  makecontext(&carrier->context, run_threads, 0);
 #endif
 #if defined(__SANITIZE_THREAD__)
-  if (fiber->thread_sanitizer) __tsan_destroy_fiber(fiber->thread_sanitizer);
-  fiber->thread_sanitizer = __tsan_create_fiber(0);
+  carrier->thread_sanitizer = __tsan_create_fiber(0);
 #endif
+  return carrier;
 }
 
 }  // namespace cudafiber

@@ -27,15 +27,20 @@ class Launch {
     if (threads_ == 0 || threads_ > 1024) throw Error("a block must have 1 to 1024 threads");
     if (blocks_ == 0) throw Error("a grid must have a block");
     if (shared_bytes > most_shared_memory) throw Error("more than 227 KiB of shared memory");
-    const size_t stacks = size_t(threads_) * (cooperative ? blocks_ : 1);
-    while (machine_.stacks.size() < stacks) machine_.stacks.emplace_back(new char[Machine::stack_bytes]);
+    const size_t at_once = size_t(threads_) * (cooperative ? blocks_ : 1);
+    while (machine_.carriers.size() < at_once) machine_.carriers.push_back(make_carrier());
   }
 
   void run() {
-    if (machine_.cooperative)
-      run_together();
-    else
-      run_one_by_one();
+    try {
+      if (machine_.cooperative)
+        run_together();
+      else
+        run_one_by_one();
+    } catch (const Error&) {
+      machine_.carriers.clear();  // they are in the middle of a kernel
+      throw;
+    }
     observe(&machine_);
     machine_.current = nullptr;
   }
@@ -45,16 +50,17 @@ class Launch {
     Block block;
     for (unsigned id : schedule_.order(blocks_, 1)) {
       start(block, id, 0);
+      publish(&machine_.starting_clock);
       advance(block);
       observe(&machine_);
       if (block.live) report_stuck(block);
     }
-    release(block);
   }
 
   void run_together() {
     std::vector<Block> blocks(blocks_);
     for (unsigned id = 0; id < blocks_; ++id) start(blocks[id], id, id);
+    publish(&machine_.starting_clock);
     const std::vector<unsigned> order = schedule_.order(blocks_, 1);
     for (;;) {
       unsigned live = 0;
@@ -70,7 +76,6 @@ class Launch {
       for (Block& block : blocks)
         for (Fiber& fiber : block.fibers) fiber.waiting = Waiting::no;
     }
-    for (Block& block : blocks) release(block);
   }
 
   void start(Block& block, unsigned id, unsigned slot) {
@@ -92,8 +97,7 @@ class Launch {
       fiber.site = Site();
       fiber.copies.clear();
       fiber.copy_group = 0;
-      fiber.stack = machine_.stacks[size_t(slot) * threads_ + i].get();
-      prepare(&fiber);
+      fiber.carrier = machine_.carriers[size_t(slot) * threads_ + i].get();
     }
     block.order = schedule_.order(threads_, 32);
   }
@@ -126,12 +130,6 @@ class Launch {
       if (fiber.waiting == Waiting::for_block) stuck("__syncthreads not reached by all threads: ", fiber);
       if (fiber.waiting == Waiting::for_warp) stuck("warp operation not reached by all lanes of its mask: ", fiber);
     }
-  }
-
-  static void release([[maybe_unused]] Block& block) {
-#if defined(__SANITIZE_THREAD__)
-    for (Fiber& fiber : block.fibers) __tsan_destroy_fiber(fiber.thread_sanitizer);
-#endif
   }
 
   Machine& machine_;

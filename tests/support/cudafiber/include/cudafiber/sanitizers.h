@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -30,13 +29,6 @@ inline void publish([[maybe_unused]] void* to) {
 inline void observe([[maybe_unused]] void* from) {
 #if defined(__SANITIZE_THREAD__)
   __tsan_acquire(from);
-#endif
-}
-
-// The frames that a finished fiber leaves on its stack are no longer anybody's.
-inline void forget_frames([[maybe_unused]] char* stack, [[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(stack, bytes);
 #endif
 }
 

@@ -43,6 +43,19 @@ struct PendingCopy {
 
 struct Block;
 
+// A stack and what runs on it: one CUDA thread after another, of one launch after another.
+struct Carrier {
+  static constexpr size_t stack_bytes = 64 * 1024;
+
+  std::unique_ptr<char[]> stack{new char[stack_bytes]};
+  void* stack_pointer = nullptr;
+#ifndef __x86_64__
+  ucontext_t context;
+#endif
+  void* address_sanitizer = nullptr;
+  void* thread_sanitizer = nullptr;
+};
+
 struct Fiber {
   uint3 index;
   unsigned lane;
@@ -56,13 +69,7 @@ struct Fiber {
   uint64_t given, received;
   std::vector<PendingCopy> copies;
   int copy_group;
-  char* stack;
-  void* stack_pointer;
-#ifndef __x86_64__
-  ucontext_t context;
-#endif
-  void* address_sanitizer = nullptr;
-  void* thread_sanitizer = nullptr;
+  Carrier* carrier;
 };
 
 // What __syncthreads_or, _and and _count gather.
@@ -83,16 +90,17 @@ struct Block {
 };
 
 struct Machine {
-  static constexpr size_t stack_bytes = 64 * 1024;
-
   Fiber* current = nullptr;
   dim3 grid, block;
   bool cooperative = false;
   unsigned at_grid_barrier = 0, grid_generation = 0;
   char grid_clocks[2];
+  // What the scheduler knows when threads begin. It is apart from what they leave when they end: who begins late must
+  // not learn what others of the launch did.
+  char starting_clock;
   std::function<void()> kernel;
   std::string error, skipped_site;
-  std::vector<std::unique_ptr<char[]>> stacks;
+  std::vector<std::unique_ptr<Carrier>> carriers;
   void* stack_pointer = nullptr;
 #ifndef __x86_64__
   ucontext_t context;
