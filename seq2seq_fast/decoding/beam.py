@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
+from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, start
 from seq2seq_fast.decoding.restrictions import Restrictions
+from seq2seq_fast.decoding.search_step import SearchStep
 
 
 def penalty_of(length: int, alpha: float) -> float:
@@ -43,6 +44,7 @@ def beam_search(
     no_repeat_ngram: int = 0,
     prefixes: Sequence[Sequence[int]] | None = None,
     need_weights: bool = False,
+    graphs: bool = True,
 ) -> list[list[Hypothesis]]:
     """Translate a batch, keeping the ``beam_size`` most probable beginnings of each translation.
 
@@ -53,7 +55,8 @@ def beam_search(
     output. With ``length_penalty`` 0 no translation that the beam could still reach would be better.
 
     Args:
-        model, source, lengths, bos_id, eos_id, limits, no_repeat_ngram, prefixes, need_weights: as in `greedy_search`.
+        model, source, lengths, bos_id, eos_id, limits, no_repeat_ngram, prefixes, need_weights, graphs: as in
+            `greedy_search`.
         beam_size: K, at least 1; 1 gives what `greedy_search` gives, without a coverage penalty.
         length_penalty: the exponent alpha; 0 compares log probabilities, which favours short translations.
         coverage_penalty: the factor beta on what the attention has left out of the source; 0 does without.
@@ -70,18 +73,20 @@ def beam_search(
     if source.shape[0] == 0:
         return []
     restrictions = Restrictions(limits or SearchLimits(), eos_id, no_repeat_ngram=no_repeat_ngram, prefixes=prefixes)
+    step = SearchStep(model, source.device, graphs=graphs)
+    source = step.pad(source)
     search = _Beams(
         source, lengths, restrictions, beam_size, length_penalty, coverage_penalty, n_best, eos_id, need_weights
     )
     state = start(model, source, lengths).expand(beam_size)
     tokens = source.new_full((source.shape[0], beam_size), bos_id)
     while True:
-        logits, state, weights = model.step(tokens, state, need_weights=need_weights or coverage_penalty != 0)
+        next_piece, state, weights = step(tokens, state, need_weights=need_weights or coverage_penalty != 0)
         if weights is None and coverage_penalty != 0:
             raise ValueError("a coverage penalty needs a model with attention; this one has none")
-        parents, tokens = search.advance(torch.log_softmax(logits.float(), dim=-1), weights)
+        parents, tokens = search.advance(next_piece, weights)
         state = state.reorder(parents)
-        kept = search.drop_finished()
+        kept = search.drop_finished(step.drop_worth_it)
         if kept is not None:
             state, tokens = state.select(kept), tokens[kept]
         if search.done:
@@ -158,10 +163,10 @@ class _Beams:
         self._close()
         return parents, pieces
 
-    def drop_finished(self) -> Tensor | None:
+    def drop_finished(self, worth_it: Callable[[int, int], bool]) -> Tensor | None:
         """Return the places [N] of the sources that go on, having dropped the others; None where none is dropped."""
         places = [place for place, active in enumerate(self._active) if active]
-        if not places or not drop_worth_it(len(places), len(self._active)):
+        if not places or not worth_it(len(places), len(self._active)):
             return None
         kept = torch.tensor(places, device=self._scores.device)
         self._rows = [self._rows[place] for place in places]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -67,7 +68,7 @@ class Ensemble(nn.Module):
         ]
         each = torch.stack([torch.log_softmax(step.logits.float(), dim=-1) for step in steps])
         if self.average == "probabilities":
-            mean = each.logsumexp(dim=0) - each.new_tensor(float(len(steps))).log()
+            mean = each.logsumexp(dim=0) - math.log(len(steps))
         else:
             mean = torch.log_softmax(each.mean(dim=0), dim=-1)
         weights = [step.weights.float() for step in steps if step.weights is not None]

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, drop_worth_it, start
+from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits, start
 from seq2seq_fast.decoding.restrictions import Restrictions
+from seq2seq_fast.decoding.search_step import SearchStep
 
 
 @torch.inference_mode()
@@ -24,6 +25,7 @@ def greedy_search(
     no_repeat_ngram: int = 0,
     prefixes: Sequence[Sequence[int]] | None = None,
     need_weights: bool = False,
+    graphs: bool = True,
 ) -> list[Hypothesis]:
     """Translate a batch, position by position; sentences that have ended leave it.
 
@@ -34,12 +36,15 @@ def greedy_search(
         limits: the longest and the shortest outputs.
         no_repeat_ngram, prefixes: see `Restrictions`; what is forced or left over by them keeps its log probability.
         need_weights: whether the hypotheses carry their attention.
+        graphs: whether a GPU may replay steps from CUDA graphs, see `SearchStep`.
 
     Returns:
         B hypotheses; the score is the log probability.
     """
     restrictions = Restrictions(limits or SearchLimits(), eos_id, no_repeat_ngram=no_repeat_ngram, prefixes=prefixes)
     most = restrictions.most(lengths)
+    step = SearchStep(model, source.device, graphs=graphs)
+    source = step.pad(source)
     batch, longest = source.shape[0], int(most.max()) if len(most) else 0
     state = start(model, source, lengths)
     tokens = source.new_full((batch,), bos_id)
@@ -50,10 +55,8 @@ def greedy_search(
     rows = torch.arange(batch, device=source.device)
     active = torch.ones(batch, dtype=torch.bool, device=source.device)
     for position in range(longest):
-        logits, state, weights = model.step(tokens, state, need_weights=need_weights)
-        allowed = restrictions.apply(
-            torch.log_softmax(logits.float(), dim=-1).unsqueeze(1), outputs[rows, None, :position], rows
-        )
+        next_piece, state, weights = step(tokens, state, need_weights=need_weights)
+        allowed = restrictions.apply(next_piece.unsqueeze(1), outputs[rows, None, :position], rows)
         best, tokens = allowed.squeeze(1).max(dim=-1)
         log_probabilities[rows] += best * active
         if attention is not None and weights is not None:
@@ -65,7 +68,7 @@ def greedy_search(
         count = int(active.sum())
         if count == 0:
             break
-        if drop_worth_it(count, len(rows)):
+        if step.drop_worth_it(count, len(rows)):
             state, tokens, rows, active = state.select(active), tokens[active], rows[active], active[active]
     return [
         Hypothesis(

@@ -34,6 +34,7 @@ class SearchConfig:
             without. Greedy search has nothing to compare and leaves it.
         no_repeat_ngram: No sequence of this many pieces may come twice in a translation; 0 allows it.
         replace_unknown: Put in place of an unknown piece the piece of the source that it attends to most.
+        graphs: On a GPU, replay the decoder's steps from CUDA graphs.
     """
 
     beam_size: int = 5
@@ -45,6 +46,7 @@ class SearchConfig:
     coverage_penalty: float = 0.0
     no_repeat_ngram: int = 0
     replace_unknown: bool = False
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         least = {
@@ -225,6 +227,7 @@ class Translator:
             "no_repeat_ngram": config.no_repeat_ngram,
             "prefixes": prefixes,
             "need_weights": need_weights,
+            "graphs": config.graphs,
         }
         if config.beam_size == 1 and n_best == 1:
             return [[hypothesis] for hypothesis in greedy_search(self.model, source, lengths, **shared)]
