@@ -1,0 +1,97 @@
+"""How launchers are called: errors by name, the tensors' device and stream, nothing that a graph's capture forbids."""
+
+import contextlib
+import functools
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seq2seq_fast.cuda_kernels import OPERATORS
+from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
+from seq2seq_fast.ops.backends import BackendStatus, register_backend
+from seq2seq_fast.ops.schemas import declare
+from tests.ops.test_additive_attention import attention
+from tests.support.cases import attention_case, decoder_case, run_decoder
+from tests.support.cudafiber.emulated import module
+from tests.support.truth import gradients
+
+
+def test_an_error_of_cuda_has_the_name_of_what_was_launched():
+    gates, hidden = torch.zeros(2, 24), torch.zeros(2, 8)
+    with pytest.raises(RuntimeError, match=r"^lstm_gates_forward: invalid argument"):
+        Engine(module()).launch(
+            "lstm_gates_forward", gates, 9, 9, gates, 24, gates, 24, hidden, 8, hidden, hidden, gates, 2, 8
+        )
+
+
+def test_a_launch_goes_to_the_device_and_current_stream_of_its_tensor(monkeypatch):
+    current, seen = [0], []
+
+    @contextlib.contextmanager
+    def device(where):
+        before, current[0] = current[0], where.index
+        yield
+        current[0] = before
+
+    class Stream:
+        cuda_stream = 1234
+
+    class OnSecondDevice:
+        is_cuda, device = True, torch.device("cuda", 1)
+
+    class Module:
+        @staticmethod
+        def kernel(*arguments):
+            seen.append((current[0], *arguments))
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda where: Stream if where.index == 1 else None)
+    Engine(Module).launch("kernel", OnSecondDevice(), 7, None, True)
+    assert seen == [(1, 7, 0, True, 1234)] and current == [0]
+
+
+class NothingReadOnTheHost(TorchDispatchMode):
+    """Refuses what would stop a CUDA stream, or end a capture, to bring a tensor's numbers to the host."""
+
+    READS = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "_unique2", "equal", "item")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        counts = name.startswith("index") and any(i is not None and i.dtype == torch.bool for i in _indices(args))
+        assert name not in self.READS and not counts, f"{name} brings numbers to the host"
+        return function(*args, **(kwargs or {}))
+
+
+def _indices(args):
+    return args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
+
+
+@functools.cache
+def watched():
+    """The CUDA engine on CPU tensors, each operator under that mode."""
+
+    def under_watch(function, *arguments):
+        with NothingReadOnTheHost():
+            return function(Engine(module()), *arguments)
+
+    library = declare("cudafiber_watched")
+    for name, function in OPERATORS.items():
+        library.impl(name, functools.partial(under_watch, function), "CPU")
+    register_backend("cudafiber_watched", BackendStatus(True, True, ("cpu",), tuple(DTYPES), "watched, for tests"))
+    return "cudafiber_watched"
+
+
+def test_no_operator_reads_a_number_on_the_host():
+    case = attention_case(2, 3, 9, 16, 8, lengths=[9, 3])
+    gradients(attention(case, watched(), True), case.differentiable)
+    for cell, reset_after, hidden in (("gru", True, 16), ("gru", False, 16), ("lstm", True, 16), ("lstm", True, 9)):
+        decoder = decoder_case(cell, 2, 2, 5, 3, hidden, 8, 4, reset_after=reset_after, lengths=[5, 2], state_mask=True)
+        tensors = list(decoder.tensors.values())
+        gradients(lambda *t, options=decoder.options: run_decoder(list(t), options, watched()), tensors)
+
+
+@pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.nonzero, lambda t: t[t > 0], bool])
+def test_a_read_on_the_host_would_be_noticed(read):
+    with NothingReadOnTheHost(), pytest.raises(AssertionError, match="brings numbers to the host"):
+        read(torch.ones(1))
