@@ -75,8 +75,9 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return self._count
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator: what is skipped is skipped by who asks for batches, and a loader with workers makes two iterators.
         skip, self._skip = self._skip, 0
-        return islice(self._batches(), skip, None)
+        yield from islice(self._batches(), skip, None)
 
     def _batches(self) -> Iterator[list[int]]:
         generator = np.random.Generator(np.random.PCG64([self._seed % 2**64, self._epoch]))

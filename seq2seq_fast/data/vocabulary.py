@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.files import whole_file
 
 VocabularyKind = Literal["bpe", "unigram", "words", "characters"]
 
@@ -60,7 +61,8 @@ class Vocabulary(ABC):
     def save(self, stem: str | Path) -> Path:
         """Write the vocabulary to ``stem`` with its own suffix added, and return the path."""
         path = Path(f"{stem}{self.suffix}")
-        path.write_bytes(self.serialized())
+        with whole_file(path) as partial:
+            partial.write_bytes(self.serialized())
         return path
 
 

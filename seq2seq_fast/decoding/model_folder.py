@@ -3,13 +3,16 @@ and the vocabularies' files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
-from safetensors.torch import load_model
+from safetensors import safe_open
+from safetensors.torch import load_model, save_model
 
 from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
@@ -35,12 +38,11 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         # The model card is for the Hub; here it would replace a README that someone has written.
         (partial / "README.md").unlink(missing_ok=True)
         save_vocabularies(partial, source, target)
+        save_model(model, str(partial / WEIGHTS), metadata={"format": "pt"} | _fingerprints(source, target))
         written = {path.name for path in partial.iterdir()}
         for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
             os.replace(path, folder / path.name)
-        for stale in (folder / f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES):
-            if stale.name not in written:
-                stale.unlink(missing_ok=True)
+        _remove_other_vocabularies(folder, written)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -71,19 +73,32 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
             f"{folder}: the vocabularies have {len(source):,} and {len(target):,} pieces, the model was trained with "
             f"{sizes[0]:,} and {sizes[1]:,}: they come from another model"
         )
+    with safe_open(folder / WEIGHTS, framework="pt") as weights:
+        known = weights.metadata() or {}
+    # What has been saved without them, by save_pretrained say, is taken as it is.
+    for side, fingerprint in _fingerprints(source, target).items():
+        if known.get(side, fingerprint) != fingerprint:
+            raise InputError(f"{folder}: the {side.replace('_', ' ')} is not the one of this training: bring that back")
     return model, source, target
 
 
 def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> None:
     """Write the vocabularies into a folder, one file where they are the same object, in place of those it has."""
-    for stem in (_JOINT, _SOURCE, _TARGET):
-        for suffix in _SUFFIXES:
-            (folder / f"{stem}{suffix}").unlink(missing_ok=True)
-    if source is target:
-        source.save(folder / _JOINT)
-    else:
-        source.save(folder / _SOURCE)
-        target.save(folder / _TARGET)
+    stems = {_JOINT: source} if source is target else {_SOURCE: source, _TARGET: target}
+    written = {vocabulary.save(folder / stem).name for stem, vocabulary in stems.items()}
+    _remove_other_vocabularies(folder, written)
+
+
+def _fingerprints(source: Vocabulary, target: Vocabulary) -> dict[str, str]:
+    """The SHA-256 of each vocabulary, which tells two of one size apart."""
+    sides = {"source_vocabulary": source, "target_vocabulary": target}
+    return {side: hashlib.sha256(vocabulary.serialized()).hexdigest() for side, vocabulary in sides.items()}
+
+
+def _remove_other_vocabularies(folder: Path, written: Collection[str]) -> None:
+    for name in (f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES):
+        if name not in written:
+            (folder / name).unlink(missing_ok=True)
 
 
 def load_vocabularies(folder: Path) -> tuple[Vocabulary, Vocabulary]:

@@ -101,6 +101,13 @@ class Budget(pl.Callback):
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         self._trainer = trainer
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # A training that had ended is resumed: there is nothing left to do.
+        steps, stoppers = self._config.max_steps, trainer.early_stopping_callbacks
+        patience_spent = any(stopper.wait_count >= stopper.patience for stopper in stoppers)
+        if patience_spent or (steps is not None and trainer.global_step >= steps):
+            trainer.should_stop = True
+
     def spent(self, step: int) -> float:
         """Return the largest spent share of time, steps and epochs at a step."""
         shares = [0.0]

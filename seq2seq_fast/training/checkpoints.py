@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -27,8 +27,25 @@ def keep_recent(folder: Path, count: int) -> ModelCheckpoint:
     return _keep(folder, "recent-step{step}", "step", count)
 
 
+class KeptCheckpoints(ModelCheckpoint):
+    """Forgets, where a training goes on, the checkpoints whose files are gone."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.best_k_models = {path: score for path, score in self.best_k_models.items() if Path(path).is_file()}
+        if self.best_k_models:
+            self.kth_best_model_path = min(self.best_k_models, key=lambda path: float(self.best_k_models[path]))
+            self.best_model_path = max(self.best_k_models, key=lambda path: float(self.best_k_models[path]))
+            self.best_model_score = self.best_k_models[self.best_model_path]
+            self.kth_value = self.best_k_models[self.kth_best_model_path]
+        else:
+            self.best_model_path = self.kth_best_model_path = ""
+            self.best_model_score = None
+            self.kth_value = torch.tensor(-torch.inf)
+
+
 def _keep(folder: Path, filename: str, monitor: str, count: int) -> ModelCheckpoint:
-    return ModelCheckpoint(
+    return KeptCheckpoints(
         folder,
         filename=filename,
         auto_insert_metric_name=False,
@@ -75,7 +92,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # whatever a broken file makes the loader raise
-        raise InputError(f"{path}: not a checkpoint ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"{path}: not a complete checkpoint ({type(error).__name__}): take another") from error
 
 
 def average_weights(states: Sequence[tuple[str, dict[str, Tensor]]]) -> dict[str, Tensor]:

@@ -7,19 +7,18 @@ import os
 import shutil
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import yaml
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
-from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder, save_vocabularies
+from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
@@ -43,6 +42,7 @@ from seq2seq_fast.training.curves import Curves
 from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
+from seq2seq_fast.training.settings import check_same_vocabulary, write_settings
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
@@ -86,6 +86,8 @@ def train(
     work = output / "training"
     last = work / "checkpoints" / "last.ckpt"
     _check_output(output, last, training)
+    if training.resume:
+        check_same_vocabulary(work, vocabulary)
     _quiet_lightning()
     if training.device != "cuda":
         keep_freed_memory()
@@ -122,7 +124,10 @@ def train(
         raise InputError(f"training.device {training.device}: {error}") from None
     if training.overwrite and not training.resume:
         _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
-    _save_settings(work, vocabularies, data, vocabulary, model, optimization, training, forcing)
+    write_settings(
+        work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
+        optimization=optimization, training=training, teacher_forcing=forcing,
+    )  # fmt: skip
     trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     bleu = _load_best(network, kept)
     # The average that an earlier part of this training wrote stays where this part had no time left for its own.
@@ -252,17 +257,6 @@ def _trainer(
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         use_distributed_sampler=False,
     )
-
-
-@rank_zero_only
-def _save_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary], *settings: Any) -> None:
-    """Write the vocabularies, and all settings as the YAML file that the train command reads."""
-    work.mkdir(parents=True, exist_ok=True)
-    save_vocabularies(work, *vocabularies)
-    names = ("data", "vocabulary", "model", "optimization", "training", "teacher_forcing")
-    values = [value if isinstance(value, dict) else asdict(value) for value in settings]
-    text = yaml.safe_dump(dict(zip(names, values, strict=True)), sort_keys=False, allow_unicode=True)
-    (work / "settings.yaml").write_text(text, encoding="utf-8")
 
 
 def _load_best(network: Seq2Seq, kept: Kept) -> float:

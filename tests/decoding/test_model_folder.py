@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from seq2seq_fast.data import InputError, build_vocabulary
+from seq2seq_fast.data import InputError, build_vocabulary, load_vocabulary
 from seq2seq_fast.decoding import load_model_folder, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 
@@ -65,6 +65,12 @@ def break_config(folder):
     (folder / "config.json").write_text(json.dumps(value | {"decoder_hidden_size": 5}))
 
 
+def equally_large_vocabulary(folder):
+    words = " ".join(f"w{number}" for number in range(40))
+    count = len(load_vocabulary(folder / "vocabulary"))
+    build_vocabulary([words], "words", count).save(folder / "vocabulary")
+
+
 def other_vocabulary(folder):
     build_vocabulary(["something else"], "words", 10).save(folder / "vocabulary")
 
@@ -79,6 +85,7 @@ def other_vocabulary(folder):
         (break_config, "cannot be loaded"),
         (lambda folder: (folder / "vocabulary.json").unlink(), "no vocabulary"),
         (other_vocabulary, "come from another model"),
+        (equally_large_vocabulary, "vocabulary is not the one of this training"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_named_in_one_line(tmp_path, damage, message):

@@ -124,13 +124,42 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(corpus, tmp_pat
     assert result.steps == int(whole_adam[0]["step"])
 
 
-def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tmp_path):
-    same = {"optimization": {"schedule": "constant"}, "model": {"dropout": 0.3}}
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tmp_path, workers):
+    same = {"optimization": {"schedule": "constant"}, "model": {"dropout": 0.3}, "data": {"workers": workers}}
     train(*settings(corpus, tmp_path / "whole", max_steps=7, **same))
     train(*settings(corpus, tmp_path / "parts", max_steps=2, **same))
     train(*settings(corpus, tmp_path / "parts", max_steps=7, resume=True, **same))
     whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("limit", [{"max_steps": 3}, {"max_epochs": 1}, {"max_steps": 40, "patience": 1}])
+def test_a_training_that_has_ended_is_resumed_without_another_step(corpus, tmp_path, limit):
+    same = {"optimization": {"learning_rate": 1e-12}, "validate_every": 0.5} | limit
+    ended = train(*settings(corpus, tmp_path / "model", **same))
+    before = weights(tmp_path / "model")[0]
+    resumed = train(*settings(corpus, tmp_path / "model", resume=True, **same))
+    after = weights(tmp_path / "model")[0]
+    assert resumed.steps == ended.steps and resumed.bleu == ended.bleu
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_resumed_training_forgets_a_best_checkpoint_whose_file_is_gone(corpus, tmp_path):
+    train(*settings(corpus, tmp_path / "model", max_steps=2))
+    for file in (tmp_path / "model/training/checkpoints").glob("step*.ckpt"):
+        file.unlink()
+    assert train(*settings(corpus, tmp_path / "model", max_steps=3, resume=True)).steps == 3
+
+
+def test_a_resumed_training_keeps_its_vocabulary_and_refuses_other_settings_of_it(corpus, tmp_path):
+    train(*settings(corpus, tmp_path / "model", max_steps=1))
+    file = tmp_path / "model/training/source_vocabulary.json"
+    before = (file.read_bytes(), file.stat().st_ino)
+    train(*settings(corpus, tmp_path / "model", max_steps=2, resume=True))
+    assert (file.read_bytes(), file.stat().st_ino) == before
+    with pytest.raises(InputError, match=r"settings\.yaml: .* began with vocabulary\.size 400, not 300"):
+        train(*settings(corpus, tmp_path / "model", max_steps=2, resume=True, vocabulary={"size": 300}))
 
 
 def test_a_time_budget_ends_the_training_with_the_schedule_near_zero(corpus, tmp_path, monkeypatch):
