@@ -153,7 +153,14 @@ def test_a_missing_extra_is_said_in_one_line(monkeypatch, capsys):
 
 
 def test_help_says_what_every_flag_is(capsys):
-    for command, flags in (("train", 50), ("translate", 8), ("evaluate", 9), ("demo", 2)):
+    for command, flags in (
+        ("train", 50),
+        ("translate", 8),
+        ("evaluate", 9),
+        ("align", 10),
+        ("average", 4),
+        ("demo", 2),
+    ):
         with pytest.raises(SystemExit) as ended:
             run(command, "--help")
         assert ended.value.code == 0

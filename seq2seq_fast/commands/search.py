@@ -20,7 +20,7 @@ def add_search(parser: ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="Behind INPUT: more model folders, with the same vocabularies, that translate together with the first.",
+        help="More model folders, with the same vocabularies, that translate together with the first.",
     )
     parser.add_argument(
         "--ensemble_average",

@@ -75,7 +75,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return self._count
 
     def __iter__(self) -> Iterator[list[int]]:
-        # A generator: what is skipped is skipped by who asks for batches, and a loader with workers makes two iterators.
+        # A generator, which skips when first asked for a batch: a loader with workers makes one that it never asks.
         skip, self._skip = self._skip, 0
         yield from islice(self._batches(), skip, None)
 

@@ -32,12 +32,13 @@ class KeptCheckpoints(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.best_k_models = {path: score for path, score in self.best_k_models.items() if Path(path).is_file()}
-        if self.best_k_models:
-            self.kth_best_model_path = min(self.best_k_models, key=lambda path: float(self.best_k_models[path]))
-            self.best_model_path = max(self.best_k_models, key=lambda path: float(self.best_k_models[path]))
-            self.best_model_score = self.best_k_models[self.best_model_path]
-            self.kth_value = self.best_k_models[self.kth_best_model_path]
+        all_kept: dict[str, Tensor] = state_dict["best_k_models"]
+        kept = {path: bleu for path, bleu in all_kept.items() if Path(path).is_file()}
+        self.best_k_models = kept
+        if kept:
+            self.kth_best_model_path = min(kept, key=lambda path: float(kept[path]))
+            self.best_model_path = max(kept, key=lambda path: float(kept[path]))
+            self.best_model_score, self.kth_value = kept[self.best_model_path], kept[self.kth_best_model_path]
         else:
             self.best_model_path = self.kth_best_model_path = ""
             self.best_model_score = None
