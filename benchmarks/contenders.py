@@ -48,19 +48,27 @@ def contenders(
     makers: dict[str, Callable[[], Contender]] = {
         "eager": lambda: Contender("eager", workload.eager, is_baseline=True),
         "compile": lambda: Contender("compile", _compiled(workload), is_baseline=True),
-        "cudagraph": lambda: Contender("cudagraph", workload.eager, is_baseline=True, graphed=True),
+        "cudagraph": lambda: _graphed(workload, "cudagraph", workload.eager, is_baseline=True),
     }
     baselines = [name for name in baselines if name in workload.baselines and (on_cuda or name != "cudagraph")]
     found = [makers[name]() for name in baselines]
     for name in backends:
         found.append(Contender(name, _on(workload, name)))
         if "cudagraph" in baselines:
-            found.append(Contender(f"{name}+cudagraph", _on(workload, name), graphed=True))
+            found.append(_graphed(workload, f"{name}+cudagraph", _on(workload, name)))
     return found
 
 
 def _on(workload: Workload, backend: str) -> Callable[[Inputs], Outputs]:
     return lambda inputs: workload.run(inputs, backend)
+
+
+def _graphed(
+    workload: Workload, name: str, call: Callable[[Inputs], Outputs], *, is_baseline: bool = False
+) -> Contender:
+    if workload.replayed is not None:
+        return Contender(name, workload.replayed(call), is_baseline)
+    return Contender(name, call, is_baseline, graphed=True)
 
 
 def _compiled(workload: Workload) -> Callable[[Inputs], Outputs]:

@@ -85,6 +85,7 @@ class Workload:
         wanted: the inputs that get gradients; none means that only the forward pass is timed.
         prepare: what a user makes once and passes to every call (an attention memory); not timed.
         compiled: makes the function timed as torch.compile; None compiles ``eager`` whole.
+        replayed: makes of ``run`` or ``eager`` one that replays CUDA graphs of its parts; None captures a call whole.
         baselines: those that make sense for it.
         after_backward: what a training step does with the gradients; timed as part of the backward pass.
         bound: error allowed, from the inputs.
@@ -103,6 +104,7 @@ class Workload:
     wanted: tuple[str, ...] = ()
     prepare: Callable[[Inputs], Inputs] = _as_it_is
     compiled: Callable[[], Callable[[Inputs], Outputs]] | None = None
+    replayed: Callable[[Callable[[Inputs], Outputs]], Callable[[Inputs], Outputs]] | None = None
     baselines: tuple[str, ...] = BASELINES
     after_backward: Callable[[Inputs, tuple[Tensor, ...]], None] | None = None
     bound: Callable[[Inputs], Bound] = lambda inputs: Bound()
