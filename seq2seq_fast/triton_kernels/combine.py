@@ -35,12 +35,12 @@ def combined_softmax(maxima, sums, row, tiles, BLOCK_S: tl.constexpr):
 
 
 @triton.jit
-def combined_context(partial, maxima, row, column, tiles, shift, inverse, D):
-    """Columns of a row's context, from the unnormalised contexts of its tiles."""
+def combined_context(partial, maxima, row, column, there, tiles, shift, inverse, D):
+    """Columns of a row's context where they are ``there``, from the unnormalised contexts of its tiles."""
     summed = tl.zeros(column.shape, tl.float32)
     for tile in range(0, tiles):
         scale = natural_exponential(tl.load(maxima + row * tiles + tile) - shift) * inverse
-        part = tl.load(partial + (row * tiles + tile) * D + column, mask=column < D, other=0.0)
+        part = tl.load(partial + (row * tiles + tile) * D + column, mask=there, other=0.0)
         summed = tl.fma(part, scale, summed)
     return summed
 
@@ -60,7 +60,7 @@ def _combine_kernel(
     if logsumexp is not None:
         tl.store(logsumexp + row, shift + tl.log(total), mask=block == 0)
     if block * BLOCK < D:
-        summed = combined_context(partial, maxima, row, column, tiles, shift, inverse, D)
+        summed = combined_context(partial, maxima, row, column, column < D, tiles, shift, inverse, D)
         tl.store(context + row * D + column, summed.to(context.dtype.element_ty), mask=column < D)
     if weights is not None:
         place = weights + row * Tx + column

@@ -38,7 +38,8 @@ def _from_input(
     """A gate's sum over input and context, with its bias."""
     summed = load(gates_input + GATE * H, unit, H)
     if maxima is not None:
-        summed += combined_context(context, maxima, row, GATE * H + unit, tiles, shift, inverse, GATES * H)
+        column = GATE * H + unit
+        summed += combined_context(context, maxima, row, column, unit < H, tiles, shift, inverse, GATES * H)
     else:
         summed += load(context + (row * GATES + GATE) * H, unit, H)
     if bias is not None:

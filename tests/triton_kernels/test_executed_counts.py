@@ -10,21 +10,29 @@ import pytest
 import torch
 
 import seq2seq_fast
-from seq2seq_fast.triton_kernels import launch
+from seq2seq_fast.triton_kernels import additive_score, launch
 from tests.support.engines import dtype_name
 from tests.support.ptx import LaunchReport
+from tests.triton_kernels.cell_counts import CELLS, DECODERS
+from tests.triton_kernels.counting import every_kernel, found
 from tests.triton_kernels.launches import Executed, executed
 
-pytestmark = [pytest.mark.prove, pytest.mark.usefixtures("generated_code_serves_cpu_tensors")]
-KINDS = {
-    "special": ("rcp", "ex2", "lg2", "sqrt"),
-    "fused": ("fma.rn.f32",),
-    "products": ("mul.f32", "mul.rn.f32"),
-    "sums": ("add.f32", "sub.f32"),
-    "shuffles": ("shfl",),
+pytestmark = pytest.mark.usefixtures("generated_code_serves_cpu_tensors")
+# The pieces of work that are counted, and whose they are. A unit is a query, a position and an attention unit; a value,
+# a weight and a key are entries.
+PIECES = {
+    "attend, a unit": "one_query._attend_tile_kernel",
+    "attend, a value": "one_query._attend_tile_kernel",
+    "gradient of weights, a value": "one_query_backward._weights_gradient_kernel",
+    "gradient of scores, a unit": "one_query_backward._score_gradient_kernel",
+    "scores alone, a unit": "additive_score._score_rows_kernel",
+    "exponentials, a key": "key_exponentials._exponentials_kernel",
+    "scores, a unit": "many_queries._score_tiles_kernel",
+    "softmax, a weight": "many_queries._softmax_rows_kernel",
+    "gradient of softmax, a weight": "many_queries_backward._softmax_rows_backward_kernel",
+    "gradient of queries, a unit": "many_queries_backward._unit_gradients_kernel",
+    "gradient of keys, a unit": "many_queries_backward._unit_gradients_kernel",
 }
-MEMORY = {"read": ("ld.global", "cp.async"), "written": ("st.global",)}
-# The pieces of work: a unit is a query, a position and an attention unit; a value, a weight and a key are entries.
 ONE_QUERY = {
     torch.float32: {
         "attend, a unit": {"special": 1.0, "fused": 2.25, "products": 2.0, "sums": 0.25, "read": 6.25},
@@ -51,6 +59,16 @@ MANY_QUERIES = {
     "gradient of queries, a unit": {"special": 0.5, "fused": 2.5, "products": 2.5, "sums": 0.5},
     "gradient of keys, a unit": {"special": 0.5, "fused": 2.0, "products": 3.5, "sums": 1.0625, "shuffles": 0.046875},
 }
+# Two units to a reciprocal. Of 16 positions to a tile each has its share of the query's exponential, of the constant
+# sum(v), and of reading the query once and v twice; the exponential of a key of 16 bits is the position's own.
+SCORES = {
+    torch.float32: {
+        "special": 1 / 2 + 2 / 16, "fused": 2 + 1 / 16, "products": 1 + 4 / 16, "sums": 2 / 16, "read": 4 + 3 * 4 / 16,
+    },
+    torch.bfloat16: {
+        "special": 3 / 2 + 2 / 16, "fused": 5 + 1 / 16, "products": 4 + 4 / 16, "sums": 2 / 16, "read": 2 + 3 * 2 / 16,
+    },
+}  # fmt: skip
 # Bytes of global memory, read and written.
 MANY_QUERIES_MEMORY = {
     torch.float32: [(4.0, 4 + 1 / 2048), (0.640625, 0), (8.0, 8.0), (24.0, 8.0), (0.3125, 0), (0.3125, 0)],
@@ -70,41 +88,70 @@ def attention(queries: int, positions: int, units: int, size: int, dtype: torch.
 
 def beyond(small: LaunchReport, large: LaunchReport, work: int) -> dict[str, float]:
     """Instructions, and bytes of global memory that threads ask for, in one piece of ``work`` more."""
-    more = {kind: large.threads(*opcodes) - small.threads(*opcodes) for kind, opcodes in KINDS.items()}
-    more |= {kind: large.bytes(*opcodes) - small.bytes(*opcodes) for kind, opcodes in MEMORY.items()}
-    return {kind: count / work for kind, count in more.items() if count}
+    more, less = found(large), found(small)
+    return {kind: (count - less[kind]) / work for kind, count in more.items() if count != less[kind]}
 
 
-def counts(small: Executed, large: Executed, kernel: str, work: int, place: int = 0) -> dict[str, float]:
-    return beyond(small.reports(kernel)[place], large.reports(kernel)[place], work)
+def counts(small: Executed, larger: dict[str, tuple[Executed, int]]) -> dict[str, dict[str, float]]:
+    """For each piece what a larger run executes beyond the small one, which has so many pieces less."""
+    found_counts = {}
+    for piece, (large, work) in larger.items():
+        launches = zip(small.reports(PIECES[piece]), large.reports(PIECES[piece]), strict=True)
+        found_counts[piece] = beyond(*list(launches)[1 if piece == "gradient of keys, a unit" else 0], work)
+    return found_counts
 
 
+def test_every_kernel_has_its_counts():
+    """Of loops here, of a cell's unit and of what programs do once in the tests of cells and of combining."""
+    others = {name.split()[0] for name in (*CELLS, *DECODERS)} | {"combine._combine_kernel"}
+    assert {*PIECES.values()} | others == every_kernel()
+
+
+@pytest.mark.prove
 @pytest.mark.parametrize("dtype", ONE_QUERY, ids=dtype_name)
 def test_one_query(monkeypatch, dtype):
     of_source = launch.score_gradient
     monkeypatch.setattr(launch, "score_gradient", lambda *shape: (of_source(*shape)[0], (1, shape[1])))
     sizes = [(64, 128, 128), (64, 256, 128), (64, 128, 256), (128, 128, 128)]
     small, units, columns, positions = (attention(1, *shape, dtype) for shape in sizes)
-    assert {
-        "attend, a unit": counts(small, units, "._attend_tile_kernel", 64 * 128),
-        "attend, a value": counts(small, columns, "._attend_tile_kernel", 64 * 128),
-        "gradient of weights, a value": counts(small, columns, "._weights_gradient_kernel", 64 * 128),
-        "gradient of scores, a unit": counts(small, positions, "._score_gradient_kernel", 64 * 128),
-    } == ONE_QUERY[dtype]
+    values = 64 * 128
+    larger = {
+        "attend, a unit": (units, values),
+        "attend, a value": (columns, values),
+        "gradient of weights, a value": (columns, values),
+        "gradient of scores, a unit": (positions, values),
+    }
+    assert counts(small, larger) == ONE_QUERY[dtype]
 
 
+def scores(units: int, dtype: torch.dtype) -> Executed:
+    query, keys, v = ((torch.randn(shape) * 0.3).to(dtype) for shape in ((1, 1, units), (1, 64, units), (units,)))
+    with executed() as done:
+        additive_score.additive_score_forward(query, keys, (2 * keys.float()).exp(), torch.tensor([True]), v)
+    return done
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("dtype", SCORES, ids=dtype_name)
+def test_scores_alone(dtype):
+    larger = {"scores alone, a unit": (scores(512, dtype), 64 * 256)}
+    assert counts(scores(256, dtype), larger) == {"scores alone, a unit": SCORES[dtype]}
+
+
+@pytest.mark.prove
 @pytest.mark.parametrize("dtype", MANY_QUERIES_MEMORY, ids=dtype_name)
 def test_many_queries(dtype):
     sizes = [(16, 64, 64), (16, 64, 128), (16, 128, 64), (32, 64, 64)]
     small, units, positions, queries = (attention(*shape, 16, dtype) for shape in sizes)
     triples = 16 * 64 * 64
-    found = {
-        "exponentials, a key": counts(small, units, "._exponentials_kernel", 64 * 64),
-        "scores, a unit": counts(small, units, "._score_tiles_kernel", triples),
-        "softmax, a weight": counts(small, positions, "._softmax_rows_kernel", 16 * 64),
-        "gradient of softmax, a weight": counts(small, positions, "._softmax_rows_backward_kernel", 16 * 64),
-        "gradient of queries, a unit": counts(small, positions, "._unit_gradients_kernel", triples),
-        "gradient of keys, a unit": counts(small, queries, "._unit_gradients_kernel", triples, place=1),
+    larger = {
+        "exponentials, a key": (units, 64 * 64),
+        "scores, a unit": (units, triples),
+        "softmax, a weight": (positions, 16 * 64),
+        "gradient of softmax, a weight": (positions, 16 * 64),
+        "gradient of queries, a unit": (positions, triples),
+        "gradient of keys, a unit": (queries, triples),
     }
-    memory = [(mix.pop("read"), mix.pop("written", 0)) for mix in found.values()]
-    assert (found, memory) == (MANY_QUERIES, MANY_QUERIES_MEMORY[dtype])
+    counted = counts(small, larger)
+    memory = [(kinds.pop("read"), kinds.pop("written", 0)) for kinds in counted.values()]
+    assert (counted, memory) == (MANY_QUERIES, MANY_QUERIES_MEMORY[dtype])
