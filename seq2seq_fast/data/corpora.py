@@ -6,6 +6,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class DatasetCorpus(Corpus):
 
     def __iter__(self) -> Iterator[SentencePair]:
         number = -1
-        for number, row in enumerate(self._open()[0]):
+        for number, row in enumerate(self._rows()):
             if number == 0:
                 column, source, target = self._fields(row)
             sides = row if column is None else row[column]
@@ -139,12 +140,26 @@ class DatasetCorpus(Corpus):
         if self._opened is None:
             if find_spec("datasets") is None:
                 raise InputError("datasets is not installed; data.dataset needs: pip install 'seq2seq_fast[datasets]'")
-            try:
+            with self._readable():
                 self._opened = self._load()
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
-                text = str(error).strip().splitlines() or [type(error).__name__]
-                raise InputError(f"{self._label}: cannot be loaded ({text[0]})") from None
         return self._opened
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        rows = self._open()[0]
+        with self._readable():
+            yield from rows
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say of which dataset it is that the library cannot read it."""
+        from datasets.exceptions import DatasetsError
+
+        try:
+            yield
+        except (OSError, ValueError, KeyError, RuntimeError, DatasetsError) as error:
+            reason = error.__cause__ or error
+            text = str(reason).strip().splitlines() or [type(reason).__name__]
+            raise InputError(f"{self._label}: cannot be loaded ({text[0]})") from None
 
     def _load(self) -> tuple[Iterable[Mapping[str, Any]], str]:
         import datasets

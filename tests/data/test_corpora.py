@@ -81,6 +81,14 @@ def test_what_a_dataset_lacks_is_named_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_file_that_is_no_dataset_is_named_in_one_line(tmp_path, streaming):
+    folder = write_json(tmp_path / "json")
+    (tmp_path / "json/train.jsonl").write_text('{"translation": {"de": "halb', encoding="utf-8")
+    with pytest.raises(InputError, match=r"^dataset .*json, split train: cannot be loaded \([^\n]+\)$"):
+        list(DatasetCorpus(folder, "train", streaming=streaming))
+
+
 def test_a_sample_is_all_of_a_small_corpus_and_evenly_drawn_from_a_large_one():
     assert sample(InMemoryCorpus(PAIRS), 12, 0) == PAIRS
     counts = dict.fromkeys(PAIRS, 0)
