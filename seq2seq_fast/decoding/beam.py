@@ -79,7 +79,7 @@ def beam_search(
         source, lengths, restrictions, beam_size, length_penalty, coverage_penalty, n_best, eos_id, need_weights
     )
     state = start(model, source, lengths).expand(beam_size)
-    tokens = source.new_full((source.shape[0], beam_size), bos_id)
+    tokens = torch.full((source.shape[0], beam_size), bos_id, device=source.device)
     while True:
         next_piece, state, weights = step(tokens, state, need_weights=need_weights or coverage_penalty != 0)
         if weights is None and coverage_penalty != 0:
@@ -124,7 +124,7 @@ class _Beams:
         # All beams of a source begin alike: only the first may give candidates at the first position.
         self._scores = torch.full((batch, beam_size), float("-inf"), device=source.device)
         self._scores[:, 0] = 0.0
-        self._tokens = source.new_zeros(batch, beam_size, 0)
+        self._tokens = torch.zeros(batch, beam_size, 0, dtype=torch.int64, device=source.device)
         self._weights: Tensor | None = None
         # What each position of the source has got of the attention; 1 in padding, whose coverage then counts nothing.
         self._attended: Tensor | None = None

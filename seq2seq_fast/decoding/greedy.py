@@ -31,7 +31,7 @@ def greedy_search(
 
     Args:
         model: a `seq2seq_fast.nn.Seq2Seq` in evaluation mode, or an `Ensemble`.
-        source: int64 [B, Tx], padded. lengths: int64 [B].
+        source: int64 [B, Tx], or features [B, Tx, F] where the model's encoder reads such; padded. lengths: int64 [B].
         bos_id, eos_id: begin and end piece of the target vocabulary.
         limits: the longest and the shortest outputs.
         no_repeat_ngram, prefixes: see `Restrictions`; what is forced or left over by them keeps its log probability.
@@ -47,9 +47,9 @@ def greedy_search(
     source = step.pad(source)
     batch, longest = source.shape[0], int(most.max()) if len(most) else 0
     state = start(model, source, lengths)
-    tokens = source.new_full((batch,), bos_id)
-    outputs = source.new_zeros(batch, longest)
-    output_lengths = source.new_zeros(batch)
+    tokens = torch.full((batch,), bos_id, device=source.device)
+    outputs = torch.zeros(batch, longest, dtype=torch.int64, device=source.device)
+    output_lengths = torch.zeros(batch, dtype=torch.int64, device=source.device)
     log_probabilities = torch.zeros(batch, device=source.device)
     attention = torch.zeros(batch, longest, source.shape[1], device=source.device) if need_weights else None
     rows = torch.arange(batch, device=source.device)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from seq2seq_fast.decoding import SearchLimits, greedy_search
+from seq2seq_fast.decoding import SearchLimits, beam_search, greedy_search
+from seq2seq_fast.nn import Encoder
 from tests.decoding.models import BOS, EOS, small_model, sources
 
 
@@ -74,3 +75,22 @@ def test_weights_cover_the_source_of_each_sentence():
 def test_an_empty_batch_gives_no_hypotheses():
     empty = torch.zeros(0, 4, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
     assert greedy_search(small_model(), *empty, bos_id=BOS, eos_id=EOS) == []
+
+
+class OnFeatures:
+    """A model behind an encoder without an embedding."""
+
+    def __init__(self, model):
+        self.start, self.step = model.start, model.step
+        self.encode = Encoder(model.config.source_size, model.config.encoder_hidden_size)
+        self.encode.load_state_dict(model.encoder.state_dict(), strict=False)
+
+
+def test_sources_may_be_features():
+    model = small_model()
+    source, lengths = sources(6)
+    features = model.encoder.embedding(source).detach()
+    ends = {"bos_id": BOS, "eos_id": EOS}
+    assert greedy_search(OnFeatures(model), features, lengths, **ends) == greedy_search(model, source, lengths, **ends)
+    found = beam_search(OnFeatures(model), features, lengths, **ends, beam_size=3, coverage_penalty=0.1)
+    assert found == beam_search(model, source, lengths, **ends, beam_size=3, coverage_penalty=0.1)

@@ -1,0 +1,1 @@
+"""Worked examples: sources other than text on the public layers."""
