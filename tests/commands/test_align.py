@@ -43,6 +43,20 @@ def test_given_pairs_are_linked_drawn_and_compared(model, text, tmp_path, capsys
     assert (tmp_path / "map.svg").read_text().startswith("<?xml")
 
 
+def test_a_threshold_links_more_words_and_columns_widen_the_sheet(model, text, tmp_path):
+    import xml.etree.ElementTree as xml
+
+    found, widths = {}, {}
+    for threshold, columns in ((0.9, 1), (0.01, 2)):
+        picture, output = tmp_path / f"{columns}.svg", tmp_path / "links"
+        drawn = ("--picture", picture, "--lines", 2, 4, "--columns", columns, "--output", output)
+        assert run(model, "--src", text, "--ref", text, "--threshold", threshold, *drawn) == 0
+        found[threshold] = {(line, link) for line, links in enumerate(read_pharaoh(output)) for link in links}
+        widths[columns] = float(xml.parse(picture).getroot().get("width").removesuffix("pt"))
+    assert found[0.9] < found[0.01]
+    assert widths[1] < widths[2]
+
+
 def test_own_translations_are_linked_and_written(model, text, tmp_path, capsys):
     files = ("--output", tmp_path / "links", "--translations", tmp_path / "out")
     assert run(model, "--src", text, *files, "--search.beam_size", 2) == 0
