@@ -174,7 +174,7 @@ def test_help_says_what_every_flag_is(capsys):
 
 def test_the_doors_below_import_nothing_heavy():
     code = (
-        "import sys, seq2seq_fast, seq2seq_fast.nn, seq2seq_fast.cli;"
+        "import sys, seq2seq_fast, seq2seq_fast.nn, seq2seq_fast.training, seq2seq_fast.cli;"
         "heavy = {'lightning', 'jsonargparse', 'sentencepiece', 'sacrebleu', 'matplotlib'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -6,7 +6,7 @@ from seq2seq_fast.data.corpora import Corpus, DatasetCorpus, InMemoryCorpus, Tex
 from seq2seq_fast.data.dataset import PairDataset
 from seq2seq_fast.data.encoding import EncodedPair
 from seq2seq_fast.data.errors import InputError
-from seq2seq_fast.data.pharaoh import Links, pharaoh_line, read_pharaoh
+from seq2seq_fast.data.pharaoh import GoldAlignment, Links, pharaoh_line, read_pharaoh
 from seq2seq_fast.data.ranges import check_ranges
 from seq2seq_fast.data.store import PairStore, open_store
 from seq2seq_fast.data.text import SentencePair, read_lines, read_pairs
@@ -19,6 +19,7 @@ __all__ = [
     "Corpus",
     "DatasetCorpus",
     "EncodedPair",
+    "GoldAlignment",
     "InMemoryCorpus",
     "InputError",
     "Links",

@@ -2,20 +2,27 @@
 
 from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.ensemble import Ensemble
+from seq2seq_fast.decoding.given import PieceAttention, attend_to_given
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
 from seq2seq_fast.decoding.model_folder import load_model_folder, save_model_folder
 from seq2seq_fast.decoding.translator import SearchConfig, Translation, Translator
+from seq2seq_fast.decoding.words import WordAttention, attention_of_words, links
 
 __all__ = [
     "Ensemble",
     "Hypothesis",
+    "PieceAttention",
     "SearchConfig",
     "SearchLimits",
     "Translation",
     "Translator",
+    "WordAttention",
+    "attend_to_given",
+    "attention_of_words",
     "beam_search",
     "greedy_search",
+    "links",
     "load_model_folder",
     "save_model_folder",
 ]
