@@ -5,6 +5,7 @@ This file imports nothing beyond the standard library until a command runs, so t
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -55,9 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of the output has gone; what Python would still flush at exit has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return _fail(f"standard output: cannot be written ({error.strerror}): make room or choose another place")
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted", _INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
     return 0
 
 

@@ -121,7 +121,8 @@ def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[P
     sentences = list(read_lines(namespace.src))
     if not sentences:
         raise InputError(f"{namespace.src}: the file is empty")
-    found = [one[0] for one in translator.search(sentences, search, need_weights=True)]
+    origin = (f"{namespace.src}: line", 1)
+    found = [one[0] for one in translator.search(sentences, search, need_weights=True, origin=origin)]
     if namespace.translations is not None:
         write_lines(namespace.translations, [one.text for one in found])
     return [

@@ -68,7 +68,14 @@ def run(namespace: Namespace) -> None:
     shown = Progress("translate", "lines", shown=not sys.stdout.isatty())
     for block in _blocks(_sentences(namespace), lines):
         sentences, prefixes = zip(*block, strict=True)
-        translations = translator.search(sentences, search, n_best=namespace.n_best, prefixes=prefixes, told=shown.add)
+        translations = translator.search(
+            sentences,
+            search,
+            n_best=namespace.n_best,
+            prefixes=prefixes,
+            told=shown.add,
+            origin=(f"{_name(namespace)}: line", number + 1),
+        )
         for sentence, found in zip(sentences, translations, strict=True):
             number += 1
             if namespace.format == "jsonl":
@@ -94,13 +101,17 @@ def _record(number: int, sentence: str, found: list[Translation]) -> dict[str, A
     return {"line": number, "source": sentence, "translations": translations}
 
 
+def _name(namespace: Namespace) -> str:
+    return "standard input" if namespace.input == "-" else namespace.input
+
+
 def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
     """Yield each sentence with what its translation must begin with."""
     from seq2seq_fast.data import InputError, read_lines
     from seq2seq_fast.data.text import decode_lines
 
-    name = namespace.input
-    lines = decode_lines(sys.stdin.buffer, "standard input") if name == "-" else read_lines(name)
+    name = _name(namespace)
+    lines = decode_lines(sys.stdin.buffer, name) if namespace.input == "-" else read_lines(name)
     if namespace.prefixes is None:
         for line in lines:
             yield line, namespace.prefix

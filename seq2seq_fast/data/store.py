@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 from seq2seq_fast.data.corpora import Corpus
 from seq2seq_fast.data.encoding import EncodedPair, encode_blocks
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.progress import Progress
@@ -114,8 +114,7 @@ def open_store(
                 with Progress("tokenise", "pairs", shown=progress) as shown:
                     write_store(folder, corpus, source, target, shown, max_length=max_length, workers=workers)
     except OSError as error:
-        room = ": free some room or name another data.cache" if error.errno == errno.ENOSPC else ""
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}){room}") from None
+        raise cannot_write(f"data.cache {folder}", error) from error
     return PairStore(folder)
 
 

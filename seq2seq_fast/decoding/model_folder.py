@@ -11,10 +11,11 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
 from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
+from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -29,10 +30,16 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         folder: made where it is missing; its other files stay.
         model: the model, on any device.
         source, target: the vocabularies, the same object for a joint one.
+
+    Raises:
+        InputError: it cannot be written; what the folder held before is still there.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     try:
         model.save_pretrained(partial)
         # The model card is for the Hub; here it would replace a README that someone has written.
@@ -43,6 +50,8 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
             os.replace(path, folder / path.name)
         _remove_other_vocabularies(folder, written)
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder

@@ -35,6 +35,7 @@ class SearchConfig:
         no_repeat_ngram: No sequence of this many pieces may come twice in a translation; 0 allows it.
         replace_unknown: Put in place of an unknown piece the piece of the source that it attends to most.
         graphs: On a GPU, replay the decoder's steps from CUDA graphs.
+        max_source_length: The most pieces of a source: the time for one grows with its square.
     """
 
     beam_size: int = 5
@@ -47,11 +48,12 @@ class SearchConfig:
     no_repeat_ngram: int = 0
     replace_unknown: bool = False
     graphs: bool = True
+    max_source_length: int = 5000
 
     def __post_init__(self) -> None:
         least = {
             "beam_size": 1, "length_penalty": 0, "batch_tokens": 1, "length_ratio": 0, "min_length": 0,
-            "max_length": 1, "coverage_penalty": 0, "no_repeat_ngram": 0,
+            "max_length": 1, "coverage_penalty": 0, "no_repeat_ngram": 0, "max_source_length": 1,
         }  # fmt: skip
         check_ranges("search", self, at_least=least)
         if self.max_length is not None and self.max_length < self.min_length:
@@ -135,9 +137,10 @@ class Translator:
         config: SearchConfig | None = None,
         *,
         told: Callable[[int], None] | None = None,
+        origin: tuple[str, int] = ("sentence", 1),
     ) -> list[str]:
-        """Return the best translation of each sentence; an empty one stays empty. ``told`` is as in `search`."""
-        return [found[0].text for found in self.search(list(sentences), config, told=told)]
+        """Return the best translation of each sentence; an empty one stays empty. The rest is as in `search`."""
+        return [found[0].text for found in self.search(list(sentences), config, told=told, origin=origin)]
 
     def stream(
         self, sentences: Iterable[str], config: SearchConfig | None = None, *, lines: int = 512
@@ -156,6 +159,7 @@ class Translator:
         prefixes: Sequence[str] | None = None,
         need_weights: bool = False,
         told: Callable[[int], None] | None = None,
+        origin: tuple[str, int] = ("sentence", 1),
     ) -> list[list[Translation]]:
         """Return the ``n_best`` translations of each sentence, best first, with scores and alignments.
 
@@ -168,14 +172,22 @@ class Translator:
             prefixes: what the translation of each sentence must begin with, in whole pieces; empty text forces nothing.
             need_weights: whether the translations carry the attention.
             told: hears, again and again, how many more sentences are done.
+            origin: what an error calls the sentences, and the number of the first.
 
         Raises:
-            InputError: a setting needs attention and the model has none, or the vocabulary lacks a prefix's piece.
+            InputError: a sentence is too long, a setting needs attention and the model has none, or the vocabulary
+                lacks a prefix's piece.
             ValueError: there are not as many prefixes as sentences.
         """
         config = config or SearchConfig()
         self._check_attention(config)
         encoded = [self.source_vocabulary.encode(sentence) for sentence in sentences]
+        for number, ids in enumerate(encoded, start=origin[1]):
+            if len(ids) > config.max_source_length:
+                raise InputError(
+                    f"{origin[0]} {number:,} has {len(ids):,} pieces, more than search.max_source_length, "
+                    f"{config.max_source_length:,}: split it, or raise that"
+                )
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
         places = [place for place, ids in enumerate(encoded) if ids]
         sources = [[*encoded[place], self.source_vocabulary.eos_id] for place in places]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
@@ -138,8 +137,6 @@ class Budget(pl.Callback):
 class LastCheckpoint(Checkpoint):
     """Keep, at each validation, all that a training needs to go on from there.
 
-    The file appears under its name only when it is complete.
-
     Args:
         path: the file.
     """
@@ -148,10 +145,7 @@ class LastCheckpoint(Checkpoint):
         self._path = path
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        partial = self._path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            os.replace(partial, self._path)
+        trainer.save_checkpoint(self._path)
 
 
 class ValidationReport(pl.Callback):

@@ -9,12 +9,29 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
 
 from seq2seq_fast.data import InputError
+from seq2seq_fast.data.files import whole_file
 
 _BEST = re.compile(r"step(\d+)-bleu([\d.]+)\.ckpt")
 _RECENT = re.compile(r"recent-step(\d+)\.ckpt")
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints, each under its name only when it is complete."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Through an open file: given a name, torch would hide the system's reason behind one of its own.
+        with whole_file(path) as partial, partial.open("wb") as stream:
+            try:
+                torch.save(checkpoint, stream)
+            except RuntimeError as error:
+                # torch fails once more when it closes the archive.
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def keep_best(folder: Path, count: int) -> ModelCheckpoint:
@@ -94,6 +111,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # whatever a broken file makes the loader raise
         raise InputError(f"{path}: not a complete checkpoint ({type(error).__name__}): take another") from error
+
+
+def check_resumable(path: Path, model: nn.Module) -> None:
+    """Check that a training of a model can go on from a checkpoint.
+
+    Raises:
+        InputError: the file is no complete checkpoint, or one of another model.
+    """
+    try:
+        weights = read_weights(path)
+    except InputError as error:
+        raise InputError(f"{error}, or begin anew with --training.overwrite=true") from error
+    if {n: v.shape for n, v in weights.items()} != {n: v.shape for n, v in model.state_dict().items()}:
+        raise InputError(
+            f"{path}: is of a model with other settings: resume with those in {path.parents[1] / 'settings.yaml'}"
+        )
 
 
 def average_weights(states: Sequence[tuple[str, dict[str, Tensor]]]) -> dict[str, Tensor]:

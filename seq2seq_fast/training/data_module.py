@@ -29,6 +29,9 @@ from seq2seq_fast.data import (
 from seq2seq_fast.progress import Progress
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
+# Attention, and the memory for it, grows with the square of a sentence's length.
+_LONGEST_VALIDATED = 5000
+
 
 class PairDataModule(pl.LightningDataModule):
     """Training and validation batches of a parallel corpus.
@@ -66,6 +69,7 @@ class PairDataModule(pl.LightningDataModule):
         self._train = _encoded(config, vocabularies, train, alignments, progress)
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
+        self._check_validation()
         self.left_out, self.kept = self._train.left_out, len(self._train)
         if len(self._train) == 0:
             raise InputError(
@@ -78,6 +82,15 @@ class PairDataModule(pl.LightningDataModule):
                 "validation pairs: each needs one of both"
             )
         self._batches = len(self._sampler(self._train, config.batch_tokens, shuffle=True))
+
+    def _check_validation(self) -> None:
+        longest = max(range(len(self._validation)), key=lambda pair: max(self._validation.lengths[pair]), default=None)
+        pieces = 0 if longest is None else max(self._validation.lengths[longest])
+        if longest is not None and pieces > _LONGEST_VALIDATED:
+            raise InputError(
+                f"{self._config.validation_source or self._config.dataset}: validation pair {longest + 1:,} has "
+                f"{pieces:,} pieces; {_LONGEST_VALIDATED:,} can be validated at most: split it, or leave it out"
+            )
 
     @property
     def batches_per_epoch(self) -> int:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
+from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.allocator import keep_freed_memory
@@ -30,7 +34,7 @@ from seq2seq_fast.training.callbacks import (
     TokensPerSecond,
     ValidationReport,
 )
-from seq2seq_fast.training.checkpoints import read_weights
+from seq2seq_fast.training.checkpoints import WholeCheckpoints, check_resumable, read_weights
 from seq2seq_fast.training.config import (
     DataConfig,
     OptimizationConfig,
@@ -102,6 +106,8 @@ def train(
     network = Seq2Seq(_model_config(model, vocabularies))
     if alignments is not None and network.config.attention is None:
         raise InputError("optimization.guided_alignment needs attention: model.attention is null")
+    if training.resume:
+        check_resumable(last, network)
     devices, nodes = _processes(training)
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
@@ -124,11 +130,15 @@ def train(
         raise InputError(f"training.device {training.device}: {error}") from None
     if training.overwrite and not training.resume:
         _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
-    write_settings(
-        work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
-        optimization=optimization, training=training, teacher_forcing=forcing,
-    )  # fmt: skip
-    trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
+    try:
+        write_settings(
+            work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
+            optimization=optimization, training=training, teacher_forcing=forcing,
+        )  # fmt: skip
+        with _interruptible(last):
+            trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
+    except OSError as error:
+        raise cannot_write(error.filename or work, error) from error
     bleu = _load_best(network, kept)
     # The average that an earlier part of this training wrote stays where this part had no time left for its own.
     written = kept.final is not None and not kept.final.ended and (output / WEIGHTS).exists()
@@ -171,6 +181,20 @@ def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
     existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"training.output {output}: no permission to write in {existing}")
+
+
+@contextmanager
+def _interruptible(last: Path) -> Iterator[None]:
+    """Pass on that someone has interrupted a training, which Lightning would answer by ending the program."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores what follows the first
+        goes_on = f"; --training.resume=true goes on from {last}" if last.exists() else ""
+        raise KeyboardInterrupt(f"interrupted{goes_on}") from None
 
 
 @rank_zero_only
@@ -231,7 +255,8 @@ def _trainer(
     batches_per_epoch: int,
 ) -> pl.Trainer:
     within_epoch = training.validate_every <= 1
-    interval = training.validate_every if within_epoch else round(training.validate_every * batches_per_epoch)
+    # A float: Lightning takes 1 for one batch, 1.0 for an epoch.
+    interval = float(training.validate_every) if within_epoch else round(training.validate_every * batches_per_epoch)
     devices, nodes = _processes(training)
     loggers: list[Logger] = []
     if training.logger in ("tensorboard", "both"):
@@ -256,6 +281,7 @@ def _trainer(
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         use_distributed_sampler=False,
+        plugins=WholeCheckpoints(),
     )
 
 

@@ -72,7 +72,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("seq2seq_fast.data.store.encode_blocks", full)
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\): free some room"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\): make room"):
         open_store(tmp_path, InMemoryCorpus(PAIRS), VOCABULARY, VOCABULARY)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 

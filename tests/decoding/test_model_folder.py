@@ -48,7 +48,7 @@ def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
     save_model_folder(tmp_path, model, source, target)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(type(source), "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\): make room"):
         save_model_folder(tmp_path, parts()[0], source, target)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
