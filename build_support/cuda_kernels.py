@@ -32,6 +32,12 @@ class CompiledKernel:
     cubin: Path
 
 
+def compile_ptx(source: Path, target: Path) -> None:
+    """What ships of a ``.cu`` file, before it is compiled for a device. Raises as :func:`compile_kernels`."""
+    command = [cuda.find_nvcc(), "-std=c++17", "-O3", "-arch=compute_80", "-ptx", f"-I{ROOT / 'csrc'}"]
+    subprocess.run([*command, str(source), "-o", str(target)], check=True, capture_output=True, text=True)
+
+
 def compile_kernels(capability: int, directory: Path, stems: tuple[str, ...] = ()) -> list[CompiledKernel]:
     """Every kernel of these sources (default: all) for a compute capability such as 80. Raises Unavailable, or
     subprocess.CalledProcessError with the compiler's messages."""
@@ -42,8 +48,7 @@ def compile_kernels(capability: int, directory: Path, stems: tuple[str, ...] = (
         if stems and source.stem not in stems:
             continue
         ptx, cubin = directory / f"{source.stem}.{capability}.ptx", directory / f"{source.stem}.{capability}.cubin"
-        front = [nvcc, "-std=c++17", "-O3", "-arch=compute_80", "-ptx", f"-I{ROOT / 'csrc'}"]
-        subprocess.run([*front, str(source), "-o", str(ptx)], check=True, capture_output=True, text=True)
+        compile_ptx(source, ptx)
         back = [nvcc, f"-arch=sm_{capability}", "-cubin", str(ptx), "-o", str(cubin)]
         subprocess.run(back, check=True, capture_output=True, text=True)
         entries = ENTRY.findall(ptx.read_text())

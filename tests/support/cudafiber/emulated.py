@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import sysconfig
+from pathlib import Path
 
 import pybind11
 
@@ -31,10 +32,15 @@ def build_module(*flags: str):
 
 
 @functools.cache
+def path() -> Path:
+    """Where the module lies; CUDAFIBER_MODULE names one that is already built."""
+    return Path(os.environ.get("CUDAFIBER_MODULE") or build_module())
+
+
+@functools.cache
 def module():
-    """The launchers as a Python module; CUDAFIBER_MODULE names one that is already built."""
-    path = os.environ.get("CUDAFIBER_MODULE") or build_module()
-    spec = importlib.util.spec_from_file_location("_cuda", path)
+    """The launchers as a Python module."""
+    spec = importlib.util.spec_from_file_location("_cuda", path())
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)

@@ -9,7 +9,7 @@ Threads of several blocks execute as one numpy vector. Fresh registers and share
 arguments, shared memory races, missing waits and barriers that threads do not reach raise errors that name the line.
 """
 
-from tests.support.ptx.arguments import Struct
+from tests.support.ptx.arguments import Raw, Struct
 from tests.support.ptx.errors import (
     KernelTrap,
     MemoryFault,
@@ -31,6 +31,7 @@ __all__ = [
     "Module",
     "PtxError",
     "PtxSyntaxError",
+    "Raw",
     "SharedMemoryRace",
     "Struct",
     "SynchronizationError",

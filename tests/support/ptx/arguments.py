@@ -21,6 +21,14 @@ class Struct:
         self.values = values
 
 
+class Raw:
+    """A parameter as a host made it: `data` are its bytes, `arrays` what the addresses among them point into."""
+
+    def __init__(self, data: bytes, arrays: Sequence[Any]) -> None:
+        self.data = data
+        self.arrays = arrays
+
+
 def region(value: Any, name: str) -> Region | None:
     """The bytes that an array or a CPU tensor spans, strides included; None for anything else."""
     if isinstance(value, np.ndarray):
@@ -47,7 +55,8 @@ def regions(arguments: Sequence[Any], names: Sequence[str]) -> list[Region]:
     """Every array among the arguments and in their structs."""
     found = []
     for name, value in zip(names, arguments, strict=True):
-        for part in value.values if isinstance(value, Struct) else (value,):
+        parts = value.values if isinstance(value, Struct) else value.arrays if isinstance(value, Raw) else (value,)
+        for part in parts:
             if (one := region(part, name)) is not None:
                 found.append(one)
     return found
@@ -69,6 +78,9 @@ def _pack_one(parameter: Parameter, value: Any, memory: GlobalMemory) -> bytes:
     if isinstance(value, Struct):
         fields = [_address(field, memory) for field in value.values]
         data = struct.pack("@" + value.layout.replace("P", "Q"), *fields).ljust(size, b"\0")
+    elif isinstance(value, Raw):
+        words = [int.from_bytes(value.data[i : i + 8], "little") for i in range(0, len(value.data) // 8 * 8, 8)]
+        data = b"".join(memory.relocated(word).to_bytes(8, "little") for word in words) + value.data[8 * len(words) :]
     elif host is not None or value is None:
         data = _address(value, memory).to_bytes(8, "little")
     elif parameter.type in ("f32", "f64") or isinstance(value, float | np.floating):

@@ -92,6 +92,13 @@ class GlobalMemory:
                 return region.start + host - region.host
         return BASE
 
+    def relocated(self, word: int) -> int:
+        """Where the kernel finds a host address; any other number stays what it is."""
+        for region in self.regions:
+            if region.host <= word < region.host + region.size:
+                return region.start + word - region.host
+        return word
+
     def attach(self, geometry: Geometry, block: Array, granule: int, check: bool, traffic: bool) -> None:
         """Tell the lanes' geometry and which array holds the number of each lane's block."""
         self._geometry = geometry

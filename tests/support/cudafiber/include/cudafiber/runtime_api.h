@@ -49,12 +49,31 @@ inline int multiprocessors() {
 }
 }  // namespace cudafiber
 
+// Where it is set, launches are handed over in place of being run: the kernel's address, the launch, and its parameters
+// as the device gets them. It says whether that went well.
+using CudafiberTaker = int (*)(const void* kernel, const cudaLaunchConfig_t* config, const void* const* parameters,
+                               const size_t* sizes, size_t count);
+extern "C" {
+__attribute__((visibility("default"), used)) inline CudafiberTaker cudafiber_taker = nullptr;
+}
+
 template <class... Expected, class... Actual>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Expected...), Actual&&... arguments) {
   bool cooperative = false;
   for (unsigned i = 0; i < config->numAttrs; ++i)
     if (config->attrs[i].id == cudaLaunchAttributeCooperative) cooperative = config->attrs[i].val.cooperative;
   const std::tuple<Expected...> held(static_cast<Expected>(arguments)...);
+  if (cudafiber_taker) {
+    return std::apply(
+        [&](const auto&... all) {
+          const void* const parameters[] = {&all...};
+          const size_t sizes[] = {sizeof(all)...};
+          const bool done =
+              cudafiber_taker(reinterpret_cast<const void*>(kernel), config, parameters, sizes, sizeof...(all));
+          return done ? cudaSuccess : cudaErrorLaunchFailure;
+        },
+        held);
+  }
   try {
     cudafiber::launch(config->gridDim, config->blockDim, config->dynamicSmemBytes, cooperative,
                       [&] { std::apply(kernel, held); });
