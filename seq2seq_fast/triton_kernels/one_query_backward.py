@@ -41,23 +41,21 @@ def _weights_gradient_kernel(
     row = program // tiles
     position = (program % tiles) * BLOCK_T + tl.arange(0, BLOCK_T)
     visited, attended = attended_positions(position, row, lengths, mask, Tx)
-    place = (row * Tx + position)[:, None]
     column = tl.arange(0, BLOCK_D)
+    place = (row * Tx + position)[:, None] * D + column[None, :]
     weight = tl.load(weights + row * Tx + position, mask=visited, other=0.0)
     products = tl.zeros((BLOCK_T, BLOCK_D), tl.float32)
-    ahead = tl.load(values + place * D + column[None, :], mask=visited[:, None] & (column < D)[None, :], other=0.0)
+    ahead = tl.load(values + place, mask=visited[:, None] & (column < D)[None, :], other=0.0)
     for start in range(0, D, BLOCK_D):
         tile = ahead.to(tl.float32)
         following = start + BLOCK_D + column
-        ahead = tl.load(
-            values + place * D + following[None, :], mask=visited[:, None] & (following < D)[None, :], other=0.0
-        )
+        ahead = tl.load(values + start + BLOCK_D + place, mask=visited[:, None] & (following < D)[None, :], other=0.0)
         here = start + column
         slope = tl.load(grad_context + row * D + here, mask=here < D, other=0.0).to(tl.float32)
         products = tl.fma(tile, tl.broadcast_to(slope[None, :], (BLOCK_T, BLOCK_D)), products)
         if grad_values is not None:
             tl.store(
-                grad_values + place * D + here[None, :],
+                grad_values + start + place,
                 (weight[:, None] * slope[None, :]).to(grad_values.dtype.element_ty),
                 mask=(position < Tx)[:, None] & (here < D)[None, :],
             )
