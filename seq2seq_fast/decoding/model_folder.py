@@ -21,6 +21,7 @@ from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
 _SUFFIXES = (".model", ".json")
+_VOCABULARIES = "vocabularies"  # the entry in the metadata of the weights
 
 
 def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, target: Vocabulary) -> Path:
@@ -45,7 +46,7 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         # The model card is for the Hub; here it would replace a README that someone has written.
         (partial / "README.md").unlink(missing_ok=True)
         save_vocabularies(partial, source, target)
-        save_model(model, str(partial / WEIGHTS), metadata={"format": "pt"} | _fingerprints(source, target))
+        save_model(model, str(partial / WEIGHTS), metadata={_VOCABULARIES: _fingerprint(source, target)})
         written = {path.name for path in partial.iterdir()}
         for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
             os.replace(path, folder / path.name)
@@ -84,10 +85,10 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
         )
     with safe_open(folder / WEIGHTS, framework="pt") as weights:
         known = weights.metadata() or {}
-    # What has been saved without them, by save_pretrained say, is taken as it is.
-    for side, fingerprint in _fingerprints(source, target).items():
-        if known.get(side, fingerprint) != fingerprint:
-            raise InputError(f"{folder}: the {side.replace('_', ' ')} is not the one of this training: bring that back")
+    # What has been saved without it, by save_pretrained say, is taken as it is.
+    fingerprint = _fingerprint(source, target)
+    if known.get(_VOCABULARIES, fingerprint) != fingerprint:
+        raise InputError(f"{folder}: a vocabulary is not the one of this training: bring that back")
     return model, source, target
 
 
@@ -98,10 +99,10 @@ def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> N
     _remove_other_vocabularies(folder, written)
 
 
-def _fingerprints(source: Vocabulary, target: Vocabulary) -> dict[str, str]:
-    """The SHA-256 of each vocabulary, which tells two of one size apart."""
-    sides = {"source_vocabulary": source, "target_vocabulary": target}
-    return {side: hashlib.sha256(vocabulary.serialized()).hexdigest() for side, vocabulary in sides.items()}
+def _fingerprint(source: Vocabulary, target: Vocabulary) -> str:
+    """The SHA-256 of both vocabularies, which tells those of one size apart."""
+    # One entry for both: safetensors writes several in no fixed order.
+    return " ".join(hashlib.sha256(vocabulary.serialized()).hexdigest() for vocabulary in (source, target))
 
 
 def _remove_other_vocabularies(folder: Path, written: Collection[str]) -> None:

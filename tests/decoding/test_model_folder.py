@@ -85,7 +85,7 @@ def other_vocabulary(folder):
         (break_config, "cannot be loaded"),
         (lambda folder: (folder / "vocabulary.json").unlink(), "no vocabulary"),
         (other_vocabulary, "come from another model"),
-        (equally_large_vocabulary, "vocabulary is not the one of this training"),
+        (equally_large_vocabulary, "a vocabulary is not the one of this training"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_named_in_one_line(tmp_path, damage, message):

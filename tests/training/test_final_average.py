@@ -75,7 +75,7 @@ def test_what_cannot_be_averaged_is_named(tmp_path):
     with pytest.raises(InputError, match="has 0 of the 2 best checkpoints wanted"):
         kept_checkpoints(tmp_path / "none", "best", 2)
     (tmp_path / "a.ckpt").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"a\.ckpt: not a checkpoint"):
+    with pytest.raises(InputError, match=r"a\.ckpt: not a complete checkpoint"):
         read_weights(tmp_path / "a.ckpt")
     with pytest.raises(InputError, match="b: is another model than a"):
         average_weights([("a", {"x": torch.zeros(2)}), ("b", {"x": torch.zeros(3)})])

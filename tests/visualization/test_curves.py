@@ -39,7 +39,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_earlier_one(tmp_path, monkeyp
         raise OSError("no space left")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", broken)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InputError, match=r"curves\.png: cannot be written \(no space left\)"):
         draw_training(CURVES, path)
     assert path.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["curves.png"]
 
