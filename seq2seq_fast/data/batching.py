@@ -64,7 +64,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         self._pool = self._pool_size(pool_batches)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the shuffle of this epoch; Lightning calls this at the begin of each."""
+        """Choose the shuffle of this epoch."""
         if epoch != self._epoch and self._shuffle:
             self._count = None
         self._epoch = epoch

@@ -98,7 +98,10 @@ class PairDataModule(pl.LightningDataModule):
         return self._batches
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self._train, self._config.batch_tokens, shuffle=True, skip=self._skip)
+        """Return the batches of the epoch that begins; the trainer asks for them at the begin of each."""
+        skip, self._skip = self._skip, 0
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        return self._loader(self._train, self._config.batch_tokens, shuffle=True, skip=skip, epoch=epoch)
 
     def state_dict(self) -> dict[str, int]:
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
@@ -113,15 +116,15 @@ class PairDataModule(pl.LightningDataModule):
         return self._loader(self._validation, 2 * self._config.batch_tokens, shuffle=False)
 
     def _loader(
-        self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0
+        self, dataset: PairDataset | PairStore, batch_tokens: int, *, shuffle: bool, skip: int = 0, epoch: int = 0
     ) -> DataLoader:
-        workers = self._config.workers
+        sampler = self._sampler(dataset, batch_tokens, shuffle=shuffle, skip=skip)
+        sampler.set_epoch(epoch)
         return DataLoader(
             dataset,
-            batch_sampler=self._sampler(dataset, batch_tokens, shuffle=shuffle, skip=skip),
+            batch_sampler=sampler,
             collate_fn=self._collate,
-            num_workers=workers,
-            persistent_workers=workers > 0,
+            num_workers=self._config.workers,
             # One of its own, so that drawing the workers' seeds does not move the generator of the dropout masks.
             generator=torch.Generator(),
         )

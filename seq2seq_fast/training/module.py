@@ -50,6 +50,7 @@ class TranslationModule(pl.LightningModule):
         self._forcing = teacher_forcing or TeacherForcingConfig()
         self._translations: dict[int, str] = {}
         self._validation_loss = self._validation_tokens = 0.0
+        self._resumed: dict[str, Any] | None = None
 
     def on_fit_start(self) -> None:
         # Every process has the same state here; each needs dropout masks of its own, and the first keeps its state.
@@ -115,9 +116,35 @@ class TranslationModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # The dropout masks go on where they were, so that a resumed training is the uninterrupted one.
         checkpoint["random_state"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            checkpoint["device_random_state"] = torch.cuda.get_rng_state(self.device)
+        # A validation may come between the batches of one step.
+        checkpoint["gradients"] = self._pending_gradients()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"].cpu())
+        self._resumed = checkpoint
+
+    def on_train_start(self) -> None:
+        # What lies on the device is restored when the model has come there.
+        resumed, self._resumed = self._resumed or {}, None
+        if self.device.type == "cuda" and self.global_rank == 0 and "device_random_state" in resumed:
+            torch.cuda.set_rng_state(resumed["device_random_state"].cpu(), self.device)
+        for name, gradient in resumed.get("gradients", {}).items():
+            parameter = self.get_parameter(name)
+            parameter.grad = gradient.to(parameter.device)
+
+    def _pending_gradients(self) -> dict[str, Tensor]:
+        """Return what batches have added to the gradients since the last step, the mean of all processes."""
+        done = self.trainer.fit_loop.epoch_loop.batch_progress
+        if done.is_last_batch or done.current.ready % self.trainer.accumulate_grad_batches == 0:
+            return {}
+        gradients = {name: p.grad.detach().clone() for name, p in self.named_parameters() if p.grad is not None}
+        if self.trainer.world_size > 1:
+            for gradient in gradients.values():
+                torch.distributed.all_reduce(gradient)
+                gradient /= self.trainer.world_size
+        return gradients
 
     def _loss(self, batch: Batch, label_smoothing: float, gold_share: float = 1.0) -> Tensor:
         state = self.model.start(self.model.encode(batch.source, batch.source_lengths))

@@ -274,6 +274,8 @@ def _trainer(
         accumulate_grad_batches=optimization.accumulate,
         val_check_interval=interval,
         check_val_every_n_epoch=1 if within_epoch else None,
+        # Each epoch has a shuffle and a number of batches of its own.
+        reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         logger=loggers,

@@ -11,6 +11,7 @@ import torch
 from seq2seq_fast.data import InputError, read_pairs
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.evaluation import score
+from seq2seq_fast.training.callbacks import LastCheckpoint
 from seq2seq_fast.training.run import train
 from tests.training.corpora import settings, write_corpus
 
@@ -130,6 +131,29 @@ def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tm
     train(*settings(corpus, tmp_path / "whole", max_steps=7, **same))
     train(*settings(corpus, tmp_path / "parts", max_steps=2, **same))
     train(*settings(corpus, tmp_path / "parts", max_steps=7, resume=True, **same))
+    whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_training_stopped_between_the_batches_of_a_step_keeps_their_gradients(corpus, tmp_path, monkeypatch):
+    same = {
+        "optimization": {"schedule": "constant", "accumulate": 3},
+        "model": {"dropout": 0.3},
+        "validate_every": 0.34,
+        "max_steps": 6,
+    }
+    train(*settings(corpus, tmp_path / "whole", **same))
+
+    def write_and_die(callback, trainer, module, write=LastCheckpoint.on_validation_end):
+        write(callback, trainer, module)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="killed"):
+        patched.setattr(LastCheckpoint, "on_validation_end", write_and_die)
+        train(*settings(corpus, tmp_path / "parts", **same))
+    state = torch.load(tmp_path / "parts/training/checkpoints/last.ckpt", weights_only=True)
+    assert state["gradients"], "no gradient was pending: the case is not met"
+    train(*settings(corpus, tmp_path / "parts", resume=True, **same))
     whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
