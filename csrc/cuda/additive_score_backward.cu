@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(owner_threads) score_backward_kernel(const Sco
 #pragma unroll
       for (int w = 0; w < W; ++w) {
         const float x = reciprocals[w];
-        sums[r][w] = fmaf(grad, fmaf(-x, x, x), sums[r][w]);
+        sums[r][w] = fmaf(grad, slope(x), sums[r][w]);
         sums_v[w] = fmaf(grad, 0.5f - x, sums_v[w]);
       }
     }

@@ -49,7 +49,7 @@ __device__ __forceinline__ void retreat_cell(const ReversedDecoder<T>& a, float*
     inner[2] = gradients.candidate * r;
     a.through[i] = gradients.hidden;
   } else if (s.gates == 4) {
-    const LstmGates active{saved[0], saved[s.hidden], saved[2 * s.hidden], saved[3 * s.hidden]};
+    const LstmGates<float> active{saved[0], saved[s.hidden], saved[2 * s.hidden], saved[3 * s.hidden]};
     const LstmGradients gradients = lstm_backward(grad, a.through[i], active, a.previous[at], a.cells[at]);
     outer[0] = inner[0] = gradients.gates.i;
     outer[1] = inner[1] = gradients.gates.f;
