@@ -66,6 +66,10 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
             finite.
     """
     folder = Path(folder)
+    if folder.suffix == ".ckpt" and folder.is_file():
+        raise InputError(
+            f"{folder}: is a checkpoint: make a model folder of it with seq2seq-fast average {folder} --output FOLDER"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such model folder")
     for name in (CONFIG, WEIGHTS):
