@@ -6,6 +6,7 @@ This file imports nothing beyond the standard library until a command runs, so t
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentParser, Namespace
 
 _NEEDED = (
     "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
@@ -46,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         _check_backend()
-        parser = build_parser()
-        namespace = parser.parse_args(given)
+        # What is read is UTF-8 whatever the locale, and so is what is written.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        namespace = _parse(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
         sys.stdout.flush()
     except (InputError, ArgumentError) as error:
@@ -62,6 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
     return 0
+
+
+def _parse(given: Sequence[str]) -> Namespace:
+    from seq2seq_fast.data import InputError
+
+    try:
+        return build_parser().parse_args(given)
+    except UnicodeDecodeError as error:
+        raise InputError(f"--config: the file is not UTF-8 (byte {error.start + 1})") from None
 
 
 def _check_backend() -> None:

@@ -33,6 +33,16 @@ def test_it_writes_corpora_models_and_pictures_and_prints_alignment_quality_and_
     assert len((tmp_path / "demo/corpus/test.de").read_text(encoding="utf-8").splitlines()) == 30
 
 
+@pytest.mark.prove
+def test_with_attention_it_translates_well_and_much_better_than_without(tmp_path, capsys):
+    """What the demonstration promises of two idle cores; on a busy machine it learns less in its minutes."""
+    assert cli.main(["demo", "--output", str(tmp_path / "demo")]) == 0
+    lines = capsys.readouterr().out.splitlines()[-4:]
+    bleu = {name.removeprefix("test BLEU "): float(value) for name, value in (line.split(": ") for line in lines)}
+    assert bleu["with attention"] >= 90
+    assert bleu["with attention (longest third)"] - bleu["without attention (longest third)"] >= 15
+
+
 @pytest.mark.parametrize("name", ["folder", "file"])
 def test_what_is_somebody_elses_is_left_alone(tmp_path, capsys, name):
     (tmp_path / "folder/corpus").mkdir(parents=True)
