@@ -1,4 +1,4 @@
-"""The CUDA engine's kernels as machine code: every source compiled once a device and kept."""
+"""The CUDA engine's kernels as machine code: every source compiled once, assembled once a device, and kept."""
 
 from __future__ import annotations
 
@@ -9,20 +9,38 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine_code import CompiledKernel
-from build_support.cuda_kernels import compile_kernels
+from build_support import cuda
+from build_support.cuda_kernels import ENTRY, compile_ptx
 
 # What says in a demangled name which kernel it is: attend_kernel<float, 4, 1>.
 _KERNEL = re.compile(r"::(\w+_kernel(?:<[^()]*>)?)\(")
 
 
 @functools.cache
-def kernels(stem: str, capability: int) -> dict[str, tuple[str, int, bytes]]:
-    """Mangled name, threads of a block and the cubin, by kernel and instance. Raises Unavailable without nvcc."""
+def ptx(stem: str) -> str:
+    """What ships of a source for every device. Raises Unavailable without nvcc."""
     with tempfile.TemporaryDirectory() as folder:
-        found = compile_kernels(capability, Path(folder), (stem,))
-        cubin = found[0].cubin.read_bytes()
-    names = instances([kernel.name for kernel in found])
-    return {name: (kernel.name, kernel.threads, cubin) for name, kernel in zip(names, found, strict=True)}
+        target = Path(folder, "kernels.ptx")
+        compile_ptx(cuda.SOURCES / f"{stem}.cu", target)
+        return target.read_text()
+
+
+@functools.cache
+def cubin(stem: str, capability: int) -> bytes:
+    """A source's kernels for one compute capability. Raises as :func:`ptx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "kernels.ptx"), Path(folder, "kernels.cubin")
+        source.write_text(ptx(stem))
+        command = [cuda.find_nvcc(), f"-arch=sm_{capability}", "-cubin", str(source), "-o", str(target)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        return target.read_bytes()
+
+
+@functools.cache
+def entries(stem: str) -> dict[str, tuple[str, int]]:
+    """Mangled name and threads of a block, by kernel and instance."""
+    found = [(name, int(threads)) for name, _, threads in ENTRY.findall(ptx(stem))]
+    return dict(zip(instances([name for name, _ in found]), found, strict=True))
 
 
 def instances(mangled: list[str]) -> list[str]:
@@ -34,5 +52,6 @@ def instances(mangled: list[str]) -> list[str]:
 
 def compiled(stem: str, instance: str, capability: int, shared_bytes: int) -> CompiledKernel:
     """A kernel for a launch with so many bytes of dynamic shared memory."""
-    name, threads, cubin = kernels(stem, capability)[instance]
-    return CompiledKernel(name, capability, "", cubin, threads // 32, shared_bytes, (), None)
+    name, threads = entries(stem)[instance]
+    code = cubin(stem, capability)
+    return CompiledKernel(name, capability, ptx(stem), code, threads // 32, shared_bytes, (), None)

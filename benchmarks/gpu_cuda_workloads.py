@@ -102,7 +102,7 @@ def decoders(dtype: torch.dtype, rates: Rates) -> list[Traced]:
         ):
             launches = [launch for launch in ours.launches if launch.stem.startswith("attention_decoder")]  # type: ignore[union-attr]
             found.append(Traced(
-                f"GRU decoder of the {name}, {passed}", dtype, 0, launches, ours.library, ours.tensors, [], "cuda",
+                f"GRU decoder, {name}, {passed}", dtype, 0, launches, ours.library, ours.tensors, [], "cuda",
                 one_launch_seconds(plan, sizes.target, rates),
             ))  # fmt: skip
     return found

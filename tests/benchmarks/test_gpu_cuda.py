@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from benchmarks.gpu_cuda import LAUNCHES, CudaLaunch, RecordingEngine, parameter
 from benchmarks.gpu_cuda_code import instances
 from benchmarks.gpu_cuda_workloads import operators
 from benchmarks.gpu_devices import RATES
+from benchmarks.gpu_rows import row_of
 from build_support import cuda
 from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.plan import Device
@@ -157,3 +159,15 @@ def test_kernels_are_known_by_their_instance():
         "IT_EEi"
     )
     assert instances([mangled, "other"]) == ["attend_kernel<float, 4, 1>", "other"]
+
+
+@pytest.mark.prove
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+def test_a_kernels_machine_code_is_found_and_counted_by_its_instance():
+    (forward, *_) = operators(RATES["H100"], [torch.float32])
+    row = row_of(forward, forward.launches[0], forward.launches[0].compile(90), RATES["H100"])
+    assert (row.kernel, row.engine, row.architecture) == ("additive_attention.attend", "cuda", "sm_90")
+    # Two units share a reciprocal: two multiplications of denominators and numerators, a denominator each, two sums.
+    assert row.special_per_unit == 0.5 and row.fp32_per_unit == 3
+    assert row.loop_loads == "4x16" and row.spill_bytes == 0 and row.occupancy > 0
+    assert row.shared_bytes == forward.launches[0].shared_bytes > 0
