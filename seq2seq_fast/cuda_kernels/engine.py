@@ -25,10 +25,11 @@ class Engine:
 
     def device(self, like: Tensor) -> Device:
         """What a plan needs to know of the tensor's device."""
-        return self._device(like.device.index)
+        return self.limits(like.device.index)
 
     @functools.cache  # noqa: B019  (an engine lives as long as the process)
-    def _device(self, index: int | None) -> Device:
+    def limits(self, index: int | None) -> Device:
+        """The same of a device by its number, None for the current one."""
         if index is None:
             return Device(*self.module.device_limits())
         with torch.cuda.device(index):

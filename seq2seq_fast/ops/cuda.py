@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import functools
 import importlib
+from typing import TYPE_CHECKING
 
 import torch
 
 from seq2seq_fast.ops.backends import BackendStatus
 from seq2seq_fast.ops.schemas import declare
+
+if TYPE_CHECKING:
+    from seq2seq_fast.cuda_kernels.engine import Engine
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 OLDEST_CAPABILITY = (8, 0)
@@ -34,9 +38,18 @@ def load() -> BackendStatus:
     from seq2seq_fast.cuda_kernels import implement
     from seq2seq_fast.cuda_kernels.engine import Engine
 
-    implement(library, Engine(module), "CUDA")
+    engine = Engine(module)
+    implement(library, engine, "CUDA")
     reason = _why_unusable()
-    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or NOTE)
+    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or f"{NOTE}; {_outlook(engine)}")
+
+
+def _outlook(engine: Engine) -> str:
+    """What the plans say of each kind of device that is here."""
+    from seq2seq_fast.cuda_kernels.outlook import summary
+
+    devices = {torch.cuda.get_device_name(i): engine.limits(i) for i in range(torch.cuda.device_count())}
+    return "; ".join(f"on {name} {summary(device)}" for name, device in devices.items())
 
 
 def _why_not_built() -> str:

@@ -28,8 +28,7 @@ def assert_true(case, engine, error, roundings):
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
 @given(data=st.data())
 def test_outputs_and_all_gradients_match_float64_truth(engine, dtype, data):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton" and dtype == torch.float64
+    if engine.lacks(dtype):
         return
     case = data.draw(decoder_cases(dtype=dtype, device=engine.device))
     assert_true(case, engine, error=1e-12 if dtype == torch.float64 else 3e-5, roundings=12)
@@ -43,6 +42,17 @@ def test_sizes_beyond_one_block_match_truth(engine, cell, reset_after, poisoned)
         cell, 19, 7, 13, 33, 67, 65, 129, device=engine.device, reset_after=reset_after, state_mask=True,
         lengths=[13, 1, 0, 7] + [5] * 15,
     )  # fmt: skip
+    assert_true(case, engine, error=3e-5, roundings=12)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("cell", GATES)
+def test_sizes_that_suit_tensor_cores_match_truth(engine, dtype, cell):
+    """Multiples of eight: the CUDA engine runs all positions in one launch."""
+    case = decoder_case(
+        cell, 5, 3, 9, 6, 32, 24, 12, dtype=dtype, device=engine.device, state_mask=True, lengths=[9, 1, 0, 4, 9]
+    )
     assert_true(case, engine, error=3e-5, roundings=12)
 
 
