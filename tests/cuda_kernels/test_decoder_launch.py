@@ -7,7 +7,7 @@ from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backw
 from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth, plan_decoder_backward
 from tests.ops.test_attention_decoder import assert_true
-from tests.support.cases import decoder_case, run_decoder
+from tests.support.cases import decoder_case, misplaced, run_decoder
 from tests.support.cudafiber.emulated import emulated, module
 from tests.support.truth import gradients
 
@@ -60,6 +60,16 @@ def test_every_layout_matches_truth(layout, dtype, one_launch, poisoned):
     assert_true(case, emulated(), error=3e-5, roundings=12)
     assert plans[0].slices == slices and plans[0].keys_resident == keys_resident
     assert len({plan.parts for plan in plans}) == (2 if multiprocessors > 1 else 1)  # forward has one, backward several
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_keys_at_any_address_are_read_where_they_do_not_stay_in_shared_memory(dtype, scale, one_launch):
+    cell, sizes, multiprocessors, room, _, _ = LAYOUTS["no room for keys"]
+    one_launch(multiprocessors, room)
+    case = decoder_case(cell, *sizes, dtype=dtype, scale=scale)
+    case.tensors = {name: misplaced(tensor) for name, tensor in case.tensors.items()}
+    assert_true(case, emulated(), error=3e-5 if scale == 1.0 else 2e-3, roundings=12)
 
 
 def test_half_precision_and_a_mask_without_biases(one_launch):
