@@ -3,6 +3,7 @@
 #include "cuda/attention_source.h"
 #include "cuda/launchers.h"
 #include "cuda/owned_rows.h"
+#include "cuda/softmax.h"
 
 namespace seq2seq_fast {
 namespace {
@@ -62,31 +63,12 @@ __global__ void __launch_bounds__(attention_threads)
   const int64_t b = row / queries;
   float* weight = weights + row * positions;
   float* grad = grads + row * positions;
-  float largest = -1.0f, reference = 0.0f;  // the largest weight, and the gradient of it
-  for (int64_t i = lane; i < positions; i += warp_size) {
-    const bool attended = source.attended(b, i);
-    const float w = !attended ? 0.0f : logsumexp == nullptr ? weight[i] : expf(weight[i] - logsumexp[row]);
-    if (logsumexp != nullptr) weight[i] = w;
-    if (attended && w > largest) {
-      largest = w;
-      reference = grad[i];
-    }
-  }
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    const float other = __shfl_xor_sync(every_lane, largest, distance);
-    const float of_other = __shfl_xor_sync(every_lane, reference, distance);
-    if (other > largest || (other == largest && of_other < reference)) {
-      largest = other;
-      reference = of_other;
-    }
-  }
-  float sum = 0.0f;
-  for (int64_t i = lane; i < positions; i += warp_size)
-    if (source.attended(b, i)) sum = fmaf(weight[i], grad[i] - reference, sum);
-  sum = warp_sum(sum);
-  for (int64_t i = lane; i < positions; i += warp_size)
-    grad[i] = source.attended(b, i) ? weight[i] * (grad[i] - reference - sum) : 0.0f;
+  if (logsumexp != nullptr)
+    for (int64_t i = lane; i < positions; i += warp_size)
+      weight[i] = source.attended(b, i) ? expf(weight[i] - logsumexp[row]) : 0.0f;
+  softmax_gradient(
+      weight, grad, source.length(b), positions, [&](int64_t i) { return source.attended(b, i); },
+      [&](int64_t i, float of_score) { grad[i] = of_score; });
 }
 
 // grad_values_jd = sum_i w_ij grad_context_id.

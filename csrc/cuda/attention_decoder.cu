@@ -114,7 +114,8 @@ __device__ __forceinline__ void advance_item(const Decoder<T>& a, const SharedMe
         shared.meeting, [&](int64_t column) { return column / width * s.hidden + column % width; },
         [&](int, int64_t column, float (&sums)[W]) {
 #pragma unroll
-          for (int w = 0; w < W; ++w) shared.gates[column + w] = sums[w] * scale;
+          for (int w = 0; w < W; ++w) sums[w] *= scale;
+          store_floats(shared.gates + column, sums);
         });
   }
   __syncthreads();

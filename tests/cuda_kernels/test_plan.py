@@ -100,3 +100,10 @@ def test_the_bound_moves_with_the_batch():
     cycles = {batch: plan(H100, PAPER | {"batch": batch}, 2).cycles for batch in (8, 80, 800)}
     assert cycles[8]["projected values"] < cycles[80]["projected values"] < cycles[800]["projected values"]
     assert cycles[8]["barriers of the grid"] == cycles[800]["barriers of the grid"]
+
+
+@pytest.mark.parametrize(("itemsize", "forward", "backward"), [(4, 812.5, 1218.75), (2, 1625.0, 2437.5)])
+def test_operands_in_shared_memory_have_their_cost(itemsize, forward, backward):
+    assert plan(H100, PAPER, itemsize).cycles["queries and v in shared memory"] == forward
+    reversed_plan = plan(H100, PAPER, itemsize, planner=plan_decoder_backward)
+    assert reversed_plan.cycles["gradients of gates in shared memory"] == backward
