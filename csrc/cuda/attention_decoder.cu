@@ -203,8 +203,8 @@ cudaError_t attention_decoder_forward(int dtype, bool state_is_float, const void
                        activations,
                        recurrent,
                        static_cast<T*>(exchanged)};
-    return launch_grid(true, decoder_kernel<T>, dim3(unsigned(blocks)), dim3(decoder_threads),
-                       size_t(DecoderLayout<T>(shape).bytes), stream, a);
+    return launch_grid(true, decoder_kernel<T>, blocks, decoder_threads, size_t(DecoderLayout<T>(shape).bytes), stream,
+                       a);
   });
 }
 

@@ -201,7 +201,7 @@ cudaError_t attention_decoder_backward(int dtype, const void* keys, const int64_
                                static_cast<T*>(grad_product),
                                partial,
                                through};
-    return launch_grid(true, reversed_decoder_kernel<T>, dim3(unsigned(blocks)), dim3(decoder_threads),
+    return launch_grid(true, reversed_decoder_kernel<T>, blocks, decoder_threads,
                        size_t(ReversedLayout<T>(shape).bytes), stream, a);
   });
 }
