@@ -156,7 +156,9 @@ int64_t decoder_stride(int dtype, int64_t hidden) {
 
 cudaError_t device_limits(DeviceLimits* limits) {
   int device = 0;
+  cudaFuncAttributes attributes;
   cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaFuncGetAttributes(&attributes, decoder_kernel<float>);
   const auto read = [&](int* to, cudaDeviceAttr attribute) {
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(to, attribute, device);
   };

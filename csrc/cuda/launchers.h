@@ -135,7 +135,7 @@ cudaError_t attention_decoder_backward(int dtype, const void* keys, const int64_
                                        int64_t gates, int blocks, int rows, int parts, bool keys_resident,
                                        cudaStream_t stream);
 
-// What a plan asks of the current device.
+// What a plan asks of the current device; an error where the driver is too old, or nothing was compiled for it.
 struct DeviceLimits {
   int multiprocessors, shared_bytes_per_block, cooperative;
 };
