@@ -73,9 +73,7 @@ def _asked(setting: str, pieces: list[str]) -> list[str]:
     names = [name for piece in pieces for name in NAMED.get(piece, piece).split(";")]
     wrong = [name for name in names if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", name)]
     if wrong:
-        raise Unavailable(
-            f"{setting}: {wrong[0]} is no compute capability such as 9.0+PTX, nor torch's name of one"
-        )
+        raise Unavailable(f"{setting}: {wrong[0]} is no compute capability such as 9.0+PTX, nor torch's name of one")
     found: dict[str, str] = {}  # by number: one that is asked for twice is built once, with PTX if either has it
     too_old = []
     for name in names:
