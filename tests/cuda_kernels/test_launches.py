@@ -17,7 +17,7 @@ from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.cudafiber.compiler import CSRC
 from tests.support.cudafiber.emulated import module, path
 from tests.support.cudafiber.launches import recorded
-from tests.support.engines import Engine as TestedEngine
+from tests.support.engines import Engine as Served
 from tests.support.truth import gradients
 
 STREAM = 0x5EED
@@ -117,7 +117,7 @@ def without_room():
     implement(declare("cudafiber_without_room"), WithoutRoom(module()), "CPU")
     status = BackendStatus(True, True, ("cpu",), tuple(DTYPES), "one query a block, for tests")
     register_backend("cudafiber_without_room", status)
-    return TestedEngine("cudafiber_without_room", "cpu")
+    return Served("cudafiber_without_room", "cpu")
 
 
 @pytest.mark.parametrize("need_weights", [True, False])
