@@ -62,6 +62,12 @@ def contiguous(*tensors: Tensor | None) -> tuple:
     return tuple(None if t is None else t.contiguous() for t in tensors)
 
 
+def addressable(tensor: Tensor) -> Tensor:
+    """A contiguous tensor where 16-byte accesses reach it; contiguous() keeps the offset of a view in its storage."""
+    tensor = tensor.contiguous()
+    return tensor.clone() if tensor.data_ptr() % 16 else tensor
+
+
 def as_rows(tensor: Tensor) -> tuple[Tensor, int]:
     """A matrix with contiguous rows, and the distance between them."""
     if tensor.stride(1) != 1 and tensor.shape[1] != 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,7 +41,7 @@ def load() -> BackendStatus:
 
     engine = Engine(module)
     implement(library, engine, "CUDA")
-    reason = _why_unusable()
+    reason = why_unusable(module)
     return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or f"{NOTE}; {_outlook(engine)}")
 
 
@@ -59,10 +60,19 @@ def _why_not_built() -> str:
         return "setup.py has not run here"
 
 
-def _why_unusable() -> str:
+def why_unusable(module: ModuleType) -> str:
+    """Why the module's kernels cannot run on this machine's devices; empty where they can.
+
+    The current device is asked itself: its driver may be older than the CUDA runtime in the module, and the module may
+    have been built for other devices.
+    """
     if not torch.cuda.is_available():
         return "torch sees no CUDA device"
     oldest = min(torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count()))
     if oldest < OLDEST_CAPABILITY:
         return f"a device has compute capability {oldest[0]}.{oldest[1]}; 8.0 is the oldest that is served"
+    try:
+        module.device_limits()
+    except RuntimeError as error:
+        return f"the device cannot run this build: {error}"
     return ""

@@ -1,11 +1,13 @@
 """Every kernel compiles for every architecture without a warning and keeps its numbers in registers."""
 
+import inspect
 import re
 import subprocess
 from typing import NamedTuple
 
 import pytest
 import torch
+import torch.utils.cpp_extension
 
 import seq2seq_fast
 from build_support import cuda
@@ -144,8 +146,28 @@ def test_the_list_of_architectures_is_torchs(monkeypatch):
     assert cuda.architectures("nvcc") == ["80", "90a", "120+PTX"]
     assert cuda.gencode(["90a", "120"]) == "-gencode=arch=compute_90,code=[sm_90a,sm_120]"
     assert cuda.gencode(["80", "120+PTX"]) == "-gencode=arch=compute_80,code=[sm_80,sm_120,compute_80]"
-    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Hopper")
-    with pytest.raises(SystemExit, match="Hopper is no compute capability"):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0; Hopper;9.0 Ampere;")
+    assert cuda.architectures("nvcc") == ["80", "90+PTX", "86+PTX"]
+
+
+def test_torchs_names_of_architectures_are_known(monkeypatch):
+    source = inspect.getsource(torch.utils.cpp_extension._get_cuda_arch_flags)
+    for name, numbers in re.findall(r"\('(\w+(?:\+\w+)?)', '([\d.;+PTX]+)'\)", source):
+        assert cuda.NAMED[name] == numbers, f"torch has {name} for {numbers}"
+
+
+def test_architectures_that_are_too_old_are_left_out_with_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "7.5 8.0 9.0+PTX Volta")
+    assert cuda.architectures("nvcc") == ["80", "90+PTX"]
+    assert "7.5, 7.0+PTX is older than 8.0" in capsys.readouterr().err
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Turing")
+    with pytest.raises(Unavailable, match=r"Turing: 7\.5\+PTX is older than 8\.0"):
+        cuda.architectures("nvcc")
+
+
+def test_a_list_that_names_no_architecture_costs_the_cuda_engine_alone(monkeypatch):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;Hooper")
+    with pytest.raises(Unavailable, match="Hooper is no compute capability"):
         cuda.architectures("nvcc")
 
 

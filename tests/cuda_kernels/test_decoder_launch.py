@@ -7,9 +7,9 @@ from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backw
 from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth, plan_decoder_backward
 from tests.ops.test_attention_decoder import assert_true
-from tests.support.cases import decoder_case, run_decoder
+from tests.support.cases import decoder_case, misplaced, run_decoder
 from tests.support.cudafiber.emulated import module
-from tests.support.truth import gradients
+from tests.support.truth import assert_near, double, gradients
 
 ROOM = 227 * 1024
 # cell, sizes (batch, target, source, embedding, hidden, units, values), multiprocessors, bytes of shared memory,
@@ -60,6 +60,37 @@ def test_every_layout_matches_truth(layout, dtype, one_launch, poisoned, engine)
     assert_true(case, engine, error=3e-5, roundings=12)
     assert plans[0].slices == slices and plans[0].keys_resident == keys_resident
     assert len({plan.parts for plan in plans}) == (2 if multiprocessors > 1 else 1)  # forward has one, backward several
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_keys_at_any_address_are_read_where_they_do_not_stay_in_shared_memory(dtype, scale, one_launch, engine):
+    cell, sizes, multiprocessors, room, _, _ = LAYOUTS["no room for keys"]
+    one_launch(multiprocessors, room)
+    case = decoder_case(cell, *sizes, dtype=dtype, device=engine.device, scale=scale)
+    case.tensors = {name: misplaced(tensor) for name, tensor in case.tensors.items()}
+    assert_true(case, engine, error=3e-5 if scale == 1.0 else 2e-3, roundings=12)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_gradients_of_peaked_attention_are_as_exact_as_of_any_other(cell, one_launch, engine):
+    plans = one_launch(3)
+    case = decoder_case(cell, 3, 2, 9, 3, 16, 16, 8, device=engine.device)
+    with torch.no_grad():  # one position of each source has nearly all of the weight
+        case.tensors["query_weight"].mul_(0.1)
+        case.tensors["query_bias"].mul_(0.1)
+        case.tensors["v"].sign_()
+        case.tensors["keys"].copy_(-0.4 * case.tensors["v"].expand(3, 9, 16))
+        case.tensors["keys"][:, 4] *= -1
+        case.tensors["keys"].add_(0.1 * torch.randn(3, 9, 16, device=engine.device))
+    tensors = list(case.tensors.values())
+    found, grads = gradients(lambda *t: run_decoder(list(t), case.options, engine.backend), tensors)
+    _, true_grads = gradients(lambda *t: run_decoder(list(t), case.options, "reference"), double(tensors))
+    names = [name for name, tensor in case.tensors.items() if tensor is not None]
+    assert len(plans) == 2 and 0.999 < float(found[2].detach()[..., 4].min()) < 1.0
+    for name, grad, truth in zip(names, grads, true_grads, strict=True):
+        if name in ("keys", "v", "query_weight", "query_bias"):  # only the weights have a gradient for these
+            assert_near(grad, truth, error=1e-4, name=f"gradient of {name}")
 
 
 def test_half_precision_and_a_mask_without_biases(one_launch, engine):

@@ -112,3 +112,10 @@ def test_an_outlook_names_what_runs_in_one_launch_and_why_the_rest_does_not():
     assert {(one.sizes, one.cell, one.dtype) for one in outlook(H100) if not one.why_not} >= {
         ("the paper's sizes", "lstm", "float32"), ("Multi30k's sizes", "gru", "16 bits"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("itemsize", "forward", "backward"), [(4, 812.5, 1218.75), (2, 1625.0, 2437.5)])
+def test_operands_in_shared_memory_have_their_cost(itemsize, forward, backward):
+    assert plan(H100, PAPER, itemsize).cycles["queries and v in shared memory"] == forward
+    reversed_plan = plan(H100, PAPER, itemsize, planner=plan_decoder_backward)
+    assert reversed_plan.cycles["gradients of gates in shared memory"] == backward

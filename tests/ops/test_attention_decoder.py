@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast import attention_decoder
-from tests.support.cases import GATES, decoder_case, decoder_cases, run_decoder
+from tests.support.cases import GATES, decoder_case, decoder_cases, misplaced, run_decoder
 from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients
 
@@ -60,6 +60,15 @@ def test_sizes_that_suit_tensor_cores_match_truth(engine, dtype, cell):
 @pytest.mark.parametrize(("target", "source"), [(3, 20), (20, 3)])
 def test_long_sources_and_long_targets_match_truth(engine, target, source):
     assert_true(decoder_case("gru", 5, target, source, 8, 16, 16, 32, device=engine.device), engine, 3e-5, 12)
+
+
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("cell", GATES)
+def test_tensors_at_any_address_match_truth(engine, dtype, cell):
+    case = decoder_case(cell, 2, 2, 5, 8, 16, 16, 8, dtype=dtype, device=engine.device)
+    case.tensors = {name: misplaced(tensor) for name, tensor in case.tensors.items()}
+    assert_true(case, engine, error=3e-5, roundings=12)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)
