@@ -42,6 +42,11 @@ def fusion() -> dict[str, Any]:
     return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": True}
 
 
+def registers(most: int) -> dict[str, Any]:
+    """The registers of a thread where ptxas, left to choose, takes too few and spills; as :func:`fusion`."""
+    return {} if is_wrap_triton_enabled() else {"maxnreg": most}
+
+
 def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:
     """Tiles of source positions by units (and by value columns) for one query a program.
 
