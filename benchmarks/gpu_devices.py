@@ -113,15 +113,21 @@ class Rates:
         """Bytes that each multiprocessor must have under way to keep the memory busy (Little's law)."""
         return self.bandwidth * self.latency_cycles / self.clock_hz / self.multiprocessors
 
+    def blocks_at_once(self, grid: int, most: int) -> float:
+        """Blocks that a multiprocessor which holds `most` runs at once: the average of all, idle ones included."""
+        return min(most, grid / self.multiprocessors)
+
 
 # Bandwidth, multiprocessors and boost clock: NVIDIA A100 80GB SXM datasheet (2,039 GB/s, 19.5 TFLOPS) and GA100
 # whitepaper (108, 1,410 MHz); H100 SXM5 datasheet (3.35 TB/s, 67 TFLOPS) and GH100 whitepaper (132, 1,980 MHz); DGX
-# B200 datasheet (64 TB/s of eight GPUs), 148 multiprocessors at 1,965 MHz as nvidia-smi reports for B200.
+# B200 datasheet (64 TB/s of eight GPUs), 148 multiprocessors at 1,965 MHz as nvidia-smi reports for B200; RTX Blackwell
+# GPU architecture whitepaper, GeForce RTX 5090 (1,792 GB/s, 170, 2,407 MHz).
 # Results a clock: CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions".
-# Latency: Luo et al., arXiv 2402.13499, Table IV (A100 466.3 cycles, H800 478.8). None is published for B200 in
-# cycles; 800 is an assumption on the safe side (two dies, larger L2).
+# Latency: Luo et al., arXiv 2402.13499, Table IV (A100 466.3 cycles, H800 478.8). For B200 and RTX 5090 800 is an
+# assumption on the safe side (two dies, or GDDR7; larger L2).
 RATES: dict[str, Rates] = {
     "A100": Rates("A100", 80, 2.039e12, 108, 1.410e9, 64, 16, 466.3),
     "H100": Rates("H100", 90, 3.35e12, 132, 1.980e9, 128, 16, 478.8),
     "B200": Rates("B200", 100, 8.0e12, 148, 1.965e9, 128, 16, 800.0),
+    "RTX 5090": Rates("RTX 5090", 120, 1.792e12, 170, 2.407e9, 128, 16, 800.0),
 }

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.gpu_cells import cells, decoder_cells
 from benchmarks.gpu_devices import RATES, Rates
 from benchmarks.gpu_eager import EagerKernel
 from benchmarks.gpu_launches import Launch
 from benchmarks.gpu_traffic import least, moved
-from benchmarks.gpu_workloads import SIZES, Traced, attention, cells, decoder_step_launches
+from benchmarks.gpu_workloads import SIZES, Traced, attention, decoder_step_launches, scores
 from benchmarks.machine_code import CompiledKernel
 from benchmarks.results import FOLDER, write_whole
 from benchmarks.tables import aligned
@@ -30,8 +31,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class ReportRow:
     """One kernel of one operator's pass on one architecture; a unit is a query, a position and an attention unit.
 
-    `bytes_in_flight` is of a multiprocessor, from the loads of one turn of the loop; `bound_us` is the largest of the
-    times that the published rates give for bytes, special functions and FP32 instructions.
+    `bytes_in_flight` is of a multiprocessor on average, from the loads of one turn of the loop; `bound_us` is the
+    largest of the times that the published rates give for bytes, special functions and FP32 instructions.
     """
 
     kernel: str
@@ -68,8 +69,7 @@ def row_of(traced: Traced, launch: Launch, compiled: CompiledKernel, rates: Rate
         widths = loop.widths("LDG") + loop.widths("LDGSTS")
         loads = " ".join(f"{n}x{width}" for width, n in sorted(widths.items(), reverse=True))
         wide = sum(width * n for width, n in widths.items() if width >= 8)
-        blocks = min(occupancy.blocks, -(-grid // rates.multiprocessors))
-        flight = wide * compiled.threads * blocks
+        flight = round(wide * compiled.threads * rates.blocks_at_once(grid, occupancy.blocks))
     total = sum(moved(launch).values())
     return ReportRow(
         launch.name.replace("_kernel", "").replace("._", "."), f"sm_{compiled.capability}", resources.registers,
@@ -91,7 +91,16 @@ def eager_bound(kernels: Iterable[EagerKernel], rates: Rates, dtype: torch.dtype
 
 
 def operators(dtypes: Sequence[torch.dtype]) -> list[Traced]:
-    return [t for dtype in dtypes for t in (*(x for name in SIZES for x in attention(name, dtype)), *cells(dtype))]
+    return [
+        t
+        for dtype in dtypes
+        for t in (
+            *(x for name in SIZES for x in attention(name, dtype)),
+            *scores(dtype),
+            *cells(dtype),
+            *decoder_cells(dtype),
+        )
+    ]
 
 
 def collect(traced: Sequence[Traced], devices: Sequence[Rates], told=None) -> list[ReportRow]:
@@ -157,7 +166,8 @@ def operator_table(traced: Sequence[Traced], rows: Sequence[ReportRow], devices:
         library = sum(kernel.bytes for kernel in one.library)
         total = library + sum(r.bytes for r in own if r.device == devices[0].name)
         line = [one.name, dtype, str(len(one.launches) + len(one.library)), str(len(one.eager))]
-        line += [f"{x / one.least_bytes:.2f}" for x in (total, sum(k.bytes for k in one.eager))]
+        eager_bytes = sum(k.bytes for k in one.eager)
+        line += [f"{x / one.least_bytes:.2f}" if x else "-" for x in (total, eager_bytes)]
         for rates in devices:
             ours = sum(r.bound_us for r in own if r.device == rates.name)
             ours += 1e6 * eager_bound(one.library, rates, one.dtype)
@@ -206,8 +216,8 @@ def parser() -> argparse.ArgumentParser:
         "  bytes/least    what programs ask of memory, each byte once a program, over the operator's tensors\n"
         "  special, FP32  instructions of the machine code's inner loop for one unit: a query, a position, an\n"
         "                 attention unit\n"
-        "  in flight      bytes that the loop's wide loads keep under way on a multiprocessor, and what the device's\n"
-        "                 bandwidth times its latency asks for\n"
+        "  in flight      bytes that the loop's wide loads keep under way on a multiprocessor (on average, idle ones\n"
+        "                 included), and what the device's bandwidth times its latency asks for\n"
         "  bound          the largest of the times for bytes, special functions and FP32 at published rates: no run\n"
         "                 is faster; launch latencies come on top\n\n"
         "examples:\n"
