@@ -22,6 +22,8 @@ MANY_SCORES = 1 << 23
 # Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
 FEW_QUERIES = 8
 ELEMENTS_PER_WARP = 512
+# What is read in about the time that a launch takes.
+LAUNCH_BYTES = 8_000_000
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -158,6 +160,14 @@ def project_values(batch: int, source: int, size: int, gates: int, element_size:
     """Whether a decoder weighs projected values, [B, Tx, G H], instead of multiplying every context by [G H, D].
 
     The projection costs the bytes by which its rows are wider, in every step, and saves reading the weights and one
-    launch, which takes about as long as reading 8 MB.
+    launch.
     """
-    return batch * source * (gates - size) * element_size <= gates * size * element_size + 8_000_000
+    return batch * source * (gates - size) * element_size <= gates * size * element_size + LAUNCH_BYTES
+
+
+def multiply_tiles(rows: int, tiles: int, gates: int) -> bool:
+    """Whether a step multiplies the contexts of a source's tiles, [rows tiles, D], and combines what that gives.
+
+    Combining first is one more launch; multiplying first writes and reads [rows, tiles, G H] in float32.
+    """
+    return rows * tiles * gates * 8 <= LAUNCH_BYTES
