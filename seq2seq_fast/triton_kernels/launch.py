@@ -15,7 +15,7 @@ from torch._library.triton import is_wrap_triton_enabled
 MANY_PROGRAMS = 592
 # Programs below which a device is rather given more of them than fewer bytes.
 FEW_PROGRAMS = 64
-# Multiprocessors of the smallest device meant, an A100: so many programs run at once whatever their size.
+# Multiprocessors of the smallest device meant, an A100: fewer programs leave some of every device's idle.
 FEW_MULTIPROCESSORS = 108
 TILE_ELEMENTS = 4096
 MANY_SCORES = 1 << 23
@@ -57,10 +57,10 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
     A tile leaves ``size`` float32 numbers, written and read, for the combining step. Larger tiles are taken where
     these would be more than a twelfth of the bytes of the source, or where programs are many in any case.
 
-    Keys of 16 bits come in tiles of twice as many units, so that as many bytes are in flight. Where a launch leaves
-    multiprocessors idle, programs and their tiles are twice as large: each has a multiprocessor to itself, and more
-    programs instead would cost bytes (64 sources of 50 positions in bfloat16, two tiles each: 1.12 times the least, not
-    1.01).
+    Where a launch leaves multiprocessors idle, each program has one to itself: its tiles are twice as large, and in 16
+    bits have as many bytes as in 32. More programs instead would cost bytes (64 sources of 50 positions in bfloat16,
+    two tiles each: 1.12 times the least, not 1.01). Rows that no 16-byte loads fit want registers for addresses: they
+    keep small tiles, as do launches of many programs, which have bytes in flight enough.
     """
     positions = power_of_two(source, 4, 16)
     while positions < 64 and positions < source:
@@ -70,9 +70,10 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
         if programs < (FEW_PROGRAMS if heavy else MANY_PROGRAMS):
             break
         positions *= 2
-    larger = 2 if rows * ceil_div(source, positions) <= FEW_MULTIPROCESSORS else 1
+    idle = rows * ceil_div(source, positions) < FEW_MULTIPROCESSORS
+    larger = 2 if idle and units % 16 == size % 16 == 0 else 1
+    narrower = 4 // element_size if larger == 2 else 1
     columns = larger * TILE_ELEMENTS // positions
-    narrower = 4 // element_size
     block_a, block_d = power_of_two(units, 8, narrower * columns), power_of_two(size, 8, columns)
     return {
         "BLOCK_T": positions,
