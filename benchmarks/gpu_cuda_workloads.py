@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from benchmarks import gpu_cells as formulas
 from benchmarks.gpu_calls import meta, source
+from benchmarks.gpu_cells import BATCH, HIDDEN
 from benchmarks.gpu_cuda import RecordingEngine
 from benchmarks.gpu_decoder_calls import SIZES as DECODER_SIZES
 from benchmarks.gpu_decoder_calls import on_cuda
 from benchmarks.gpu_decoder_steps import described, one_launch_seconds, plans
 from benchmarks.gpu_devices import Rates
 from benchmarks.gpu_eager import EagerTrace
-from benchmarks.gpu_workloads import CELL, SIZES, Traced, eager_passes, gru_formula, lstm_formula
+from benchmarks.gpu_workloads import SIZES, Traced, eager_kernels
 from benchmarks.gpu_workloads import attention as triton_attention
 from seq2seq_fast.cuda_kernels import additive_attention, additive_score, gru_cell, lstm_cell
 
@@ -66,23 +68,25 @@ def key_exponentials(dtype: torch.dtype, rates: Rates) -> list[Traced]:
 
 def cells(dtype: torch.dtype, rates: Rates) -> list[Traced]:
     """Gate arithmetic of the products' outputs, and backward from their gradients."""
-    batch, hidden = CELL
+    batch, hidden = BATCH, HIDDEN
     h, acc = meta(batch, hidden, dtype=dtype), meta(batch, 4 * hidden)
     gates = {n: meta(batch, n * hidden, dtype=dtype) for n in (1, 2, 3, 4)}
     other = {n: torch.empty_like(tensor) for n, tensor in gates.items()}
     saved = {n: meta(batch, n * hidden) for n in (1, 2, 3, 4)}
     grad, z, cell = (torch.empty_like(h) for _ in range(3))
-    gru = eager_passes(gru_formula, [gates[3], other[3], h])
-    lstm = eager_passes(lstm_formula, [gates[4], other[4], h])
+    gru = eager_kernels(formulas.gru, [gates[3], other[3], h])
+    reset = eager_kernels(formulas.reset, [gates[2], other[2], h])
+    update = eager_kernels(formulas.update, [gates[1], other[1], z, h])
+    lstm = eager_kernels(formulas.lstm, [gates[4], other[4], h])
     calls: list[tuple[str, list, Callable, tuple]] = [
         ("GRU gates, forward", gru[0], gru_cell.gru_gates_forward, (gates[3], other[3], h)),
         ("GRU gates, backward", gru[1], gru_cell.gru_gates_backward, (grad, gates[3], h, saved[3])),
         ("LSTM gates, forward", lstm[0], lstm_cell.lstm_gates_forward, (gates[4], other[4], h)),
         ("LSTM gates, backward", lstm[1], lstm_cell.lstm_gates_backward, (grad, z, cell, h, acc)),
-        ("GRU, reset first: its gates, forward", [], gru_cell.gru_reset_forward, (gates[2], other[2], h)),
-        ("GRU, reset first: its gates, backward", [], gru_cell.gru_reset_backward, (gates[2], h, saved[2])),
-        ("GRU, reset first: new state, forward", [], gru_cell.gru_update_forward, (gates[1], other[1], z, h)),
-        ("GRU, reset first: new state, backward", [], gru_cell.gru_update_backward, (grad, z, h, saved[1])),
+        ("GRU reset, forward", reset[0], gru_cell.gru_reset_forward, (gates[2], other[2], h)),
+        ("GRU reset, backward", reset[1], gru_cell.gru_reset_backward, (gates[2], h, saved[2])),
+        ("GRU update, forward", update[0], gru_cell.gru_update_forward, (gates[1], other[1], z, h)),
+        ("GRU update, backward", update[1], gru_cell.gru_update_backward, (grad, z, h, saved[1])),
     ]
     return [
         Traced(name, dtype, 0, eager=eager, **_ours(rates, function, *arguments))

@@ -115,6 +115,10 @@ class Rates:
         """Bytes that each multiprocessor must have under way to keep the memory busy (Little's law)."""
         return self.bandwidth * self.latency_cycles / self.clock_hz / self.multiprocessors
 
+    def blocks_at_once(self, grid: int, most: int) -> float:
+        """Blocks that a multiprocessor which holds `most` runs at once: the average of all, idle ones included."""
+        return min(most, grid / self.multiprocessors)
+
 
 # Bandwidth, multiprocessors and boost clock: NVIDIA A100 80GB SXM datasheet (2,039 GB/s, 19.5 TFLOPS) and GA100
 # whitepaper (108, 1,410 MHz); H100 SXM5 datasheet (3.35 TB/s, 67 TFLOPS) and GH100 whitepaper (132, 1,980 MHz); DGX

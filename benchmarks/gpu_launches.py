@@ -12,7 +12,7 @@ from triton.runtime.jit import JITFunction
 
 from benchmarks.machine_code import CompiledKernel, compile_triton
 
-OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
+OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion", "maxnreg")
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import gpu_cuda_workloads, gpu_workloads
+from benchmarks import gpu_cuda_workloads
+from benchmarks.gpu_cells import cells, decoder_cells
 from benchmarks.gpu_decoder_steps import STEP_DEVICES, DecoderStep, decoder_steps, step_table
 from benchmarks.gpu_devices import RATES, Rates
 from benchmarks.gpu_rows import collect, write
 from benchmarks.gpu_tables import goals, kernel_table, operator_table
-from benchmarks.gpu_workloads import SIZES, Traced, decoder_step_launches
+from benchmarks.gpu_workloads import SIZES, Traced, attention, decoder_step_launches, scores
 from benchmarks.results import FOLDER
 from build_support import cuda
 from build_support.toolchain import Unavailable
@@ -33,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
         "  bytes/least    what programs ask of memory, each byte once a program, over the operator's tensors\n"
         "  special, FP32  instructions of the machine code's inner loop for one unit: a query, a position, an\n"
         "                 attention unit\n"
-        "  in flight      bytes that the loop's wide loads keep under way on a multiprocessor, and what the device's\n"
-        "                 bandwidth times its latency asks for\n"
+        "  in flight      bytes that the loop's wide loads keep under way on a multiprocessor (on average, idle ones\n"
+        "                 included), and what the device's bandwidth times its latency asks for\n"
         "  bound          the largest of the times for bytes, special functions and FP32 at published rates: no run\n"
         "                 is faster; launch latencies come on top. A decoder in one launch: what its plan says\n"
         "  a step         of a decoder, all of a pass divided by its positions, every path at the same prices:\n"
@@ -59,9 +60,19 @@ def _progress(done: int, total: int) -> None:
         print(f"\rcompiling [{'#' * filled}{'.' * (40 - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True)
 
 
+def triton_operators(dtypes: Sequence[torch.dtype]) -> list[Traced]:
+    """Every pass of every operator by the Triton engine; each of its kernels is in one of them."""
+    return [
+        one
+        for dtype in dtypes
+        for passes in (*(attention(name, dtype) for name in SIZES), scores(dtype), cells(dtype), decoder_cells(dtype))
+        for one in passes
+    ]
+
+
 def passes(engines: Sequence[str], devices: Sequence[Rates], dtypes: Sequence[torch.dtype]) -> dict[str, list[Traced]]:
     """What is compiled and counted, by device."""
-    triton = gpu_workloads.operators(dtypes) if "triton" in engines else []
+    triton = triton_operators(dtypes) if "triton" in engines else []
     return {
         rates.name: [*triton, *(gpu_cuda_workloads.operators(rates, dtypes) if "cuda" in engines else ())]
         for rates in devices

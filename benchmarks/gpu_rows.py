@@ -31,9 +31,9 @@ MARKS = {"triton": (".SAT", ""), "cuda": ("FMNMX.NAN", "MUFU.EX2")}
 class ReportRow:
     """One kernel of one operator's pass on one architecture; a unit is a query, a position and an attention unit.
 
-    `bytes_in_flight` is of a multiprocessor, from the loads of one turn of the loop; `bound_us` is the largest of the
-    times that the published rates give for bytes, special functions and FP32 instructions, and for the decoder in one
-    launch what its plan says of all its steps.
+    `bytes_in_flight` is of a multiprocessor on average, from the loads of one turn of the loop; `bound_us` is the
+    largest of the times that the published rates give for bytes, special functions and FP32 instructions, and for the
+    decoder in one launch what its plan says of all its steps.
     """
 
     kernel: str
@@ -71,8 +71,7 @@ def row_of(traced: Traced, launch: Launch | CudaLaunch, compiled: CompiledKernel
         widths = loop.widths("LDG") + loop.widths("LDGSTS") + loop.widths("LD")
         loads = " ".join(f"{n}x{width}" for width, n in sorted(widths.items(), reverse=True))
         wide = sum(width * n for width, n in widths.items() if width >= 8)
-        blocks = min(occupancy.blocks, -(-grid // rates.multiprocessors))
-        flight = wide * compiled.threads * blocks
+        flight = round(wide * compiled.threads * rates.blocks_at_once(grid, occupancy.blocks))
     total = sum(moved(launch).values())
     seconds = traced.seconds
     if seconds is None:

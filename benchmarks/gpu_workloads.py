@@ -15,10 +15,9 @@ from benchmarks.gpu_cuda import CudaLaunch
 from benchmarks.gpu_eager import EagerKernel, EagerTrace
 from benchmarks.gpu_launches import Launch, recorded
 from benchmarks.gpu_traffic import moved, size_of, storage_of
-from seq2seq_fast.triton_kernels import additive_attention, gru_cell, lstm_cell
+from seq2seq_fast.triton_kernels import additive_attention, additive_score
 
 SIZES = {"one query": (64, 1, 50, 512, 1024), "many queries": (8, 50, 50, 512, 1024)}
-CELL = (64, 512)
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -52,13 +51,13 @@ class Traced:
         return sum({storage_of(t): size_of(t) for t in self.tensors if storage_of(t) in touched}.values())
 
 
-def _ours(function: Callable, *arguments: object) -> tuple[list[Launch], list[EagerKernel], list[Tensor]]:
+def our_kernels(function: Callable, *arguments: object) -> tuple[list[Launch], list[EagerKernel], list[Tensor]]:
     with recorded() as launches, EagerTrace() as trace:
         results = function(*arguments)
     return launches, trace.kernels, [t for t in tree_leaves((arguments, results)) if isinstance(t, Tensor)]
 
 
-def eager_passes(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> tuple[list, list]:
+def eager_kernels(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> tuple[list, list]:
     """Kernels of forward and of backward."""
     leaves = [t.detach().requires_grad_() for t in inputs]
     with EagerTrace() as forward:
@@ -83,13 +82,13 @@ def attention(name: str, dtype: torch.dtype) -> list[Traced]:
     keys, values, exponentials, in_range = source(batch, positions, units, size, dtype)
     of_source = (keys, values, exponentials, in_range, v, meta(batch, dtype=torch.int64), None)
     context, weights = meta(batch, queries, size, dtype=dtype), meta(batch, queries, positions)
-    forward = _ours(additive_attention.attend_forward, query, *of_source, True)
-    backward = _ours(
+    forward = our_kernels(additive_attention.attend_forward, query, *of_source, True)
+    backward = our_kernels(
         additive_attention.attend_backward,
         *(meta(batch, queries, size, dtype=dtype), None, query, *of_source, context, weights, meta(batch, queries)),
         (True,) * 4,
     )
-    eager = eager_passes(_formula, [query, keys, values, v])
+    eager = eager_kernels(_formula, [query, keys, values, v])
     triples = batch * queries * positions * units
     return [
         Traced(f"{name}, {passed}", dtype, triples, *ours, theirs)
@@ -97,36 +96,24 @@ def attention(name: str, dtype: torch.dtype) -> list[Traced]:
     ]
 
 
-def gru_formula(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
-    """After its products, with the reset gate behind them."""
-    r_x, z_x, n_x = from_input.chunk(3, 1)
-    r_h, z_h, n_h = from_state.chunk(3, 1)
-    z = torch.sigmoid(z_x + z_h)
-    n = torch.tanh(n_x + torch.sigmoid(r_x + r_h) * n_h)
-    return [n + z * (state - n)]
-
-
-def lstm_formula(from_input: Tensor, from_state: Tensor, cell: Tensor) -> list[Tensor]:
-    """After its products."""
-    i, f, g, o = (from_input + from_state).chunk(4, 1)
-    kept = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-    return [torch.sigmoid(o) * torch.tanh(kept), kept]
-
-
-def cells(dtype: torch.dtype) -> list[Traced]:
-    """Gate arithmetic alone, of the products' outputs."""
-    batch, hidden = CELL
-    h = meta(batch, hidden, dtype=dtype)
-    three, four = meta(batch, 3 * hidden, dtype=dtype), meta(batch, 4 * hidden, dtype=dtype)
-
-    eager_gru, _ = eager_passes(gru_formula, [three, torch.empty_like(three), h])
-    eager_lstm, _ = eager_passes(lstm_formula, [four, torch.empty_like(four), h])
-    ours_gru = _ours(gru_cell.gru_gates_forward, three, torch.empty_like(three), h)
-    ours_lstm = _ours(lstm_cell.lstm_gates_forward, four, torch.empty_like(four), h)
-    return [
-        Traced("GRU gates, forward", dtype, 0, *ours_gru, eager_gru),
-        Traced("LSTM gates, forward", dtype, 0, *ours_lstm, eager_lstm),
-    ]
+def scores(dtype: torch.dtype) -> list[Traced]:
+    """Scores without softmax and context, forward and backward, of one query a source and of many."""
+    traced = []
+    for name, (batch, queries, positions, units, _) in SIZES.items():
+        query, v = meta(batch, queries, units, dtype=dtype), meta(units, dtype=dtype)
+        keys, _, exponentials, in_range = source(batch, positions, units, units, dtype)
+        of_source = (query, keys, exponentials, in_range, v)
+        eager = eager_kernels(lambda query, keys, v: [torch.tanh(query.unsqueeze(2) + keys.unsqueeze(1)) @ v],
+                              [query, keys, v])  # fmt: skip
+        gradient = meta(batch, queries, positions, dtype=dtype)
+        forward = our_kernels(additive_score.additive_score_forward, *of_source)
+        backward = our_kernels(additive_score.additive_score_backward, gradient, *of_source, (True,) * 3)
+        triples = batch * queries * positions * units
+        traced += [
+            Traced(f"scores of {name}, {passed}", dtype, triples, *ours, theirs)
+            for passed, ours, theirs in zip(("forward", "backward"), (forward, backward), eager, strict=True)
+        ]
+    return traced
 
 
 def decoder_step_launches(cell: str, dtype: torch.dtype) -> tuple[int, int]:
@@ -151,8 +138,3 @@ def decoder_step_launches(cell: str, dtype: torch.dtype) -> tuple[int, int]:
             )  # fmt: skip
         counts.append((len(launches) + len(library.kernels), len(eager.kernels)))
     return counts[1][0] - counts[0][0], counts[1][1] - counts[0][1]
-
-
-def operators(dtypes: Sequence[torch.dtype]) -> list[Traced]:
-    """All passes; the launches are the same for every device."""
-    return [t for dtype in dtypes for t in (*(x for name in SIZES for x in attention(name, dtype)), *cells(dtype))]

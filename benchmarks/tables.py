@@ -20,7 +20,7 @@ def workload_table(workload: Workload, measured: Measured) -> str:
     """Every contender and pass with its ratio to eager and its distance from the limit."""
     head = ["pass", "contender", "median", "10% - 90%", "eager/this", "this/limit", "peak MiB", "first call"]
     if workload.items:
-        head.append("sentences/s")
+        head.append(f"{workload.items.name}/s")
     eager = {row.passed: row.median_ms for row in measured.rows if row.backend == "eager"}
     lines = [head]
     for row in sorted(measured.rows, key=lambda row: workload.passes.index(row.passed)):
@@ -39,7 +39,7 @@ def workload_table(workload: Workload, measured: Measured) -> str:
             ]
         )
         if workload.items:
-            lines[-1].append(number(1e3 * workload.sizes[workload.items] / row.median_ms, "{:.1f}"))
+            lines[-1].append(number(1e3 * workload.items.count(workload.sizes) / row.median_ms, "{:.1f}"))
     title = f"{workload.name}  (limit: {LIMITS.get(measured.limit, measured.limit)}"
     limits = {row.passed: row.limit_ms for row in measured.rows}
     title += "".join(f"; {passed} {milliseconds(limit)}" for passed, limit in limits.items() if limit > 0) + ")"

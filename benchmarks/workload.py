@@ -66,6 +66,14 @@ class LimitRun:
     backward: Callable[[], object]
 
 
+@dataclass(frozen=True)
+class Items:
+    """What a rate counts: their name, and how many of them one call serves."""
+
+    name: str
+    count: Callable[[Sizes], int]
+
+
 def _as_it_is(inputs: Inputs) -> Inputs:
     return inputs
 
@@ -91,7 +99,7 @@ class Workload:
         bound: error allowed, from the inputs.
         quick: part of ``--quick``.
         cold: rotate inputs through more memory than the last level of cache holds.
-        items: the size that says how many sentences one call serves, where a rate is worth printing.
+        items: what one call serves, where a rate is worth printing.
     """
 
     name: str
@@ -110,7 +118,7 @@ class Workload:
     bound: Callable[[Inputs], Bound] = lambda inputs: Bound()
     quick: bool = False
     cold: bool = True
-    items: str | None = None
+    items: Items | None = None
 
     @property
     def passes(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks import baselines
 from benchmarks.limits import Thunk, linear, linear_backward, product, products
-from benchmarks.workload import Bound, Draw, Inputs, Outputs, Sizes, Workload
+from benchmarks.workload import Bound, Draw, Inputs, Items, Outputs, Sizes, Workload
 from benchmarks.workloads.decoder import decoder_backward_products, decoder_forward_products
 from benchmarks.workloads.encoder import encoder_products, encoder_products_back, spread_lengths
 from seq2seq_fast import use_backend
@@ -246,7 +246,7 @@ WORKLOADS = (
         bound=training_bound,
         quick=True,
         cold=False,
-        items="batch",
+        items=Items("tokens", lambda sizes: sizes["batch"] * sizes["target"]),
     ),
     Workload(
         name="translation/beam5",
@@ -261,6 +261,6 @@ WORKLOADS = (
         limit=products(translation_products),
         bound=translation_bound,
         cold=False,
-        items="batch",
+        items=Items("sentences", lambda sizes: sizes["batch"]),
     ),
 )

@@ -2,9 +2,10 @@
 
 Of a step only what the next one needs is in the loop: one product of the state with the stacked weights of gates and
 query, the attention kernel, and the cell. The context enters the gates linearly, ``W c = sum_j alpha_j (W h_j)``: where
-that costs less than a product in every step, the values are projected once and the attention kernel weighs them so,
-and what its tiles leave is combined in the cell's kernel. Inputs' products, contexts and weights of all positions are
-made outside the loop. Nothing is read on the host, and all memory comes from torch's allocator.
+that costs less than a product in every step, the values are projected once and the attention kernel weighs them so.
+Of a source of several tiles the cell's kernel combines what they leave, projected values or the products of their
+contexts. Inputs' products, and contexts and weights of all positions where the loop has no use for them, are made
+outside of it. Nothing is read on the host, and all memory comes from torch's allocator.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.additive_attention import contiguous
-from seq2seq_fast.triton_kernels.combine import combine_tiles
+from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles
 from seq2seq_fast.triton_kernels.decoder_cells import Gates, Recurrence, cell_step, reset_step, update_step
 from seq2seq_fast.triton_kernels.one_query import Source, attend_tiles, plan_tiles
 from seq2seq_fast.triton_kernels.products import product
@@ -66,6 +67,17 @@ def masked(state: Tensor, state_mask: Tensor | None) -> Tensor:
     return wide if state_mask is None else wide.mul_(state_mask)
 
 
+def tiles_to_multiply(tiles: Tiles | None, gates: int, dtype: torch.dtype) -> Tensor | None:
+    """Room for the products of tiles' contexts, [rows, tiles, G H], where a step makes those instead of one context's.
+
+    Contexts of tiles are not normalised: of float16 values they may be out of range, and are combined first.
+    """
+    if tiles is None or dtype == torch.float16:
+        return None
+    rows, count = tiles.maxima.shape
+    return tiles.maxima.new_empty(rows, count, gates) if launch.multiply_tiles(rows, count, gates) else None
+
+
 def attention_decoder_forward(
     inputs: Tensor,
     state: Tensor,
@@ -110,15 +122,20 @@ def attention_decoder_forward(
     activations = buffer(target, batch, saved)
     cells = buffer(target, batch, hidden) if cell == "lstm" else buffer(0)
     recurrent = buffer(target, batch, stacked.shape[0])
-    contexts = None
+    contexts = buffer(0)
 
     projected = launch.project_values(batch, positions, size, gates, source.values.element_size())
     attended = source
     if projected:
         attended = source._replace(values=torch.matmul(source.values, weights_of.of_context.T))
-    else:
+    parameters, tiles = plan_tiles(batch, attended)
+    of_tiles = None if projected else tiles_to_multiply(tiles, gates, dtype)
+    if of_tiles is not None and tiles is not None:
+        # The product's operand: as the context itself, it is rounded to the inputs' dtype.
+        tiles = tiles._replace(context=torch.empty_like(tiles.context, dtype=dtype))
+    combined_late = projected or of_tiles is not None
+    if not combined_late:
         contexts = source.values.new_empty(target, batch, size)
-    plan = plan_tiles(batch, attended)
     from_context = buffer(batch, gates)
     from_input = product(inputs.reshape(batch * target, features), weights_of.of_input.T).view(batch, target, gates)
 
@@ -128,19 +145,21 @@ def attention_decoder_forward(
     reset_state = operand.new_empty(batch, hidden) if reset_before else None
     for i in range(target):
         product(operand, stacked.T, out=recurrent[i])
-        context = from_context if projected else contexts[i]  # type: ignore[index]
+        context = from_context if combined_late else contexts[i]
         attend_tiles(
-            recurrent[i, :, query_columns], 1, attended, plan, context, weights[i], None,
+            recurrent[i, :, query_columns], 1, attended, (parameters, tiles), context, weights[i], None,
             query_bias=weights_of.query_bias,
         )  # fmt: skip
-        tiles = plan[1]
-        if not projected:
+        to_combine = tiles if combined_late else None
+        if of_tiles is not None and tiles is not None:
+            product(tiles.context.flatten(0, 1), weights_of.of_context.T, out=of_tiles.flatten(0, 1))
+            to_combine = tiles._replace(projected_context=of_tiles)
+        elif not projected:
             if tiles is not None:
                 combine_tiles(tiles, context, weights[i], None, positions)
             product(context, weights_of.of_context.T, out=from_context)
-            tiles = None
-        step = Gates(from_input[:, i], recurrent[i], from_context, tiles, weights_of.bias_ih, weights_of.bias_hh)
-        normalise = logsumexp[i] if tiles is not None else None
+        step = Gates(from_input[:, i], recurrent[i], from_context, to_combine, weights_of.bias_ih, weights_of.bias_hh)
+        normalise = logsumexp[i] if to_combine is not None else None
         if weights_of.of_reset is not None:
             reset_step(step, recurrence, reset_state, activations[i], normalise)
             candidate = product(reset_state, weights_of.of_reset.T)
@@ -152,11 +171,11 @@ def attention_decoder_forward(
                 new_cell=cells[i] if cell == "lstm" else None, activations=activations[i] if saved else None,
             )  # fmt: skip
 
-    if projected and plan[1] is not None:
+    if combined_late and tiles is not None:
         # Raw scores; a row with nothing to attend has -inf everywhere, its sum's logarithm included.
         shift = logsumexp.masked_fill(logsumexp == -torch.inf, 0.0)
         weights.sub_(shift.unsqueeze(2)).exp_()
-    if projected:
+    if combined_late:
         by_source = weights.transpose(0, 1).to(source.values.dtype)
         contexts = torch.bmm(by_source, source.values).transpose(0, 1).contiguous()
     queries = recurrent[:, :, query_columns].contiguous()

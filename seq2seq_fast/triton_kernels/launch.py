@@ -15,11 +15,15 @@ from torch._library.triton import is_wrap_triton_enabled
 MANY_PROGRAMS = 592
 # Programs below which a device is rather given more of them than fewer bytes.
 FEW_PROGRAMS = 64
+# Multiprocessors of the smallest device meant, an A100: fewer programs leave some of every device's idle.
+FEW_MULTIPROCESSORS = 108
 TILE_ELEMENTS = 4096
 MANY_SCORES = 1 << 23
 # Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
 FEW_QUERIES = 8
 ELEMENTS_PER_WARP = 512
+# What is read in about the time that a launch takes.
+LAUNCH_BYTES = 8_000_000
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -42,11 +46,21 @@ def fusion() -> dict[str, Any]:
     return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": True}
 
 
+def registers(most: int) -> dict[str, Any]:
+    """The registers of a thread where ptxas, left to choose, takes too few and spills; as :func:`fusion`."""
+    return {} if is_wrap_triton_enabled() else {"maxnreg": most}
+
+
 def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:
     """Tiles of source positions by units (and by value columns) for one query a program.
 
     A tile leaves ``size`` float32 numbers, written and read, for the combining step. Larger tiles are taken where
     these would be more than a twelfth of the bytes of the source, or where programs are many in any case.
+
+    Where a launch leaves multiprocessors idle, each program has one to itself: its tiles are twice as large, and in 16
+    bits have as many bytes as in 32. More programs instead would cost bytes (64 sources of 50 positions in bfloat16,
+    two tiles each: 1.12 times the least, not 1.01). Rows that no 16-byte loads fit want registers for addresses: they
+    keep small tiles, as do launches of many programs, which have bytes in flight enough.
     """
     positions = power_of_two(source, 4, 16)
     while positions < 64 and positions < source:
@@ -56,13 +70,16 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
         if programs < (FEW_PROGRAMS if heavy else MANY_PROGRAMS):
             break
         positions *= 2
-    columns = TILE_ELEMENTS // positions
-    block_a, block_d = power_of_two(units, 8, columns), power_of_two(size, 8, columns)
+    idle = rows * ceil_div(source, positions) < FEW_MULTIPROCESSORS
+    larger = 2 if idle and units % 16 == size % 16 == 0 else 1
+    narrower = 4 // element_size if larger == 2 else 1
+    columns = larger * TILE_ELEMENTS // positions
+    block_a, block_d = power_of_two(units, 8, narrower * columns), power_of_two(size, 8, columns)
     return {
         "BLOCK_T": positions,
         "BLOCK_A": block_a,
         "BLOCK_D": block_d,
-        "num_warps": power_of_two(positions * max(block_a, block_d) // ELEMENTS_PER_WARP, 1, 8),
+        "num_warps": power_of_two(positions * max(block_a // narrower, block_d) // ELEMENTS_PER_WARP, 1, 8 * larger),
     }
 
 
@@ -144,6 +161,14 @@ def project_values(batch: int, source: int, size: int, gates: int, element_size:
     """Whether a decoder weighs projected values, [B, Tx, G H], instead of multiplying every context by [G H, D].
 
     The projection costs the bytes by which its rows are wider, in every step, and saves reading the weights and one
-    launch, which takes about as long as reading 8 MB.
+    launch.
     """
-    return batch * source * (gates - size) * element_size <= gates * size * element_size + 8_000_000
+    return batch * source * (gates - size) * element_size <= gates * size * element_size + LAUNCH_BYTES
+
+
+def multiply_tiles(rows: int, tiles: int, gates: int) -> bool:
+    """Whether a step multiplies the contexts of a source's tiles, [rows tiles, D], and combines what that gives.
+
+    Combining first is one more launch; multiplying first writes and reads [rows, tiles, G H] in float32.
+    """
+    return rows * tiles * gates * 8 <= LAUNCH_BYTES

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from benchmarks.gpu_cuda_workloads import operators
-from benchmarks.gpu_devices import RATES
+from benchmarks.gpu_devices import LIMITS, RATES
 from benchmarks.gpu_eager import EagerKernel, EagerTrace
-from benchmarks.gpu_report import parser
+from benchmarks.gpu_report import parser, triton_operators
 from benchmarks.gpu_rows import ReportRow, bound, eager_bound, write
 from benchmarks.gpu_tables import goals, kernel_table, operator_table
 from benchmarks.gpu_traffic import moved
 from benchmarks.gpu_workloads import attention
 from benchmarks.sass import parse_sass
+from tests.triton_kernels.counting import every_kernel
 
 ROW = ReportRow(
     "many_queries.score_tiles", "sm_80", 124, 0, 5376, 0.25, 4000, 1000, 0.5, 3.25, "many queries, forward", "float32",
@@ -27,6 +28,13 @@ def test_a_bound_is_the_slowest_of_memory_special_functions_and_arithmetic():
     assert bound(2.039e12, 0, 0, rates) == pytest.approx(1)
     assert bound(0, 108 * 16 * 1.41e9, 0, rates) == pytest.approx(1)
     assert bound(1, 1, 108 * 64 * 1.41e9 * 2, rates) == pytest.approx(2)
+
+
+def test_multiprocessors_without_a_block_count_in_what_each_runs_at_once():
+    rates = RATES["B200"]
+    assert rates.blocks_at_once(74, most=4) == 0.5
+    assert rates.blocks_at_once(222, most=4) == 1.5
+    assert rates.blocks_at_once(10**6, most=4) == 4
 
 
 def test_eagers_kernels_run_one_after_another():
@@ -49,6 +57,17 @@ def test_the_tensor_of_every_pair_is_what_eager_moves_and_we_do_not():
     pairs = 4 * forward.units
     assert max(kernel.bytes for kernel in forward.eager) >= 2 * pairs
     assert sum(sum(moved(launch).values()) for launch in forward.launches) < pairs
+
+
+def test_every_kernel_is_in_the_report_and_moves_its_operators_tensors():
+    traced = triton_operators([torch.float32])
+    assert {launch.name for one in traced for launch in one.launches} == every_kernel()
+    assert len({one.name for one in traced}) == len(traced)
+    assert all(one.least_bytes > 0 for one in traced)
+
+
+def test_every_capability_that_is_compiled_for_has_a_device():
+    assert {rates.capability for rates in RATES.values()} == set(LIMITS)
 
 
 def test_one_query_reads_keys_and_values_once():

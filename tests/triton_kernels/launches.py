@@ -39,8 +39,8 @@ def executed(capability: int = 80, **options: Any) -> Iterator[Executed]:
     def run(launch: Launch) -> None:
         if 0 in launch.grid:
             return
-        compile_options = {k: v for k, v in launch.options.items() if k == "enable_fp_fusion"}
-        parameters = {k: v for k, v in launch.options.items() if k != "enable_fp_fusion"}
+        compile_options = {k: v for k, v in launch.options.items() if k in ("enable_fp_fusion", "maxnreg")}
+        parameters = {k: v for k, v in launch.options.items() if k not in compile_options}
         report = ptx.launch_triton(
             launch.kernel, launch.grid, launch.plain, launch.constexprs, capability=capability,
             compile_options=compile_options, **parameters, **options,

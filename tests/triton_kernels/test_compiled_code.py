@@ -14,18 +14,13 @@ ATTENTION = [(64, 1, 50, 512, 1024), (8, 50, 50, 512, 1024), (256, 4, 400, 1000,
 DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
 
-# A kernel of which ptxas keeps two words in local memory, stored and loaded around its loops and not in them: bytes.
-SPILLS = {("many_queries_backward._unit_gradients_kernel", 120): 8}
-
-
 def assert_fits(launches, capability):
     assert launches
     for launch in launches:
         compiled = launch.compile(capability)
         resources = compiled.resources
         told = f"{launch.name} {launch.constexprs} at {capability}: {resources}"
-        assert resources.spill_bytes <= SPILLS.get((launch.name, capability), 0), f"spills: {told}"
-        assert not sum(loop.mix.spills for loop in compiled.code.loops()), f"spills in a loop: {told}"
+        assert not resources.spill_bytes, f"spills: {told}"
         assert resources.shared_bytes <= LIMITS[capability].shared_per_block, f"shared memory: {told}"
 
 

@@ -35,14 +35,23 @@ def second_product(form: tuple[str, bool]) -> int:
         # The state's product, the attention kernel, the cell's kernel, which combines the tiles.
         (True, 64, torch.float32, 3),
         (True, 8, torch.bfloat16, 3),
-        # And the context's product; where a source has several tiles, the kernel that combines them before it.
+        # And the product of the context or, where a source has several tiles, of the contexts that these leave.
         (False, 64, torch.bfloat16, 4),
-        (False, 64, torch.float32, 5),
+        (False, 64, torch.float32, 4),
+        (False, 8, torch.bfloat16, 4),
+        # Those of float16 are combined before it, by a kernel of their own.
+        (False, 8, torch.float16, 5),
     ],
 )
 def test_forward(monkeypatch, form, projected, batch, dtype, count):
     monkeypatch.setattr(launch, "project_values", lambda *shape: projected)
     assert launches(FORWARD, form, batch, 50, dtype) == count + second_product(form)
+
+
+@pytest.mark.parametrize(("batch", "positions", "count"), [(64, 200, 4), (256, 400, 5)])
+def test_contexts_of_many_tiles_are_combined_before_their_product(batch, positions, count):
+    assert not launch.project_values(batch, positions, 1024, 3 * 512, 4)
+    assert launches(FORWARD, ("gru", True), batch, positions, torch.float32) == count
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)

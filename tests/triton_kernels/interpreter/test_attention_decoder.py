@@ -26,10 +26,23 @@ def test_sixteen_bit_inputs_match_truth_to_their_rounding(cell, dtype, poisoned)
     assert_decoder(decoder_case(cell, 2, 2, 4, 3, 5, 6, 4, dtype=dtype, mask=[[True, False, True, True]] * 2))
 
 
-@pytest.mark.parametrize("projected", quick_first([True, False]))
-def test_sources_of_several_tiles_match_truth(monkeypatch, projected, poisoned):
+@pytest.mark.parametrize("multiplied", [True, proved(False)])
+@pytest.mark.parametrize("dtype", quick_first((torch.float32, torch.bfloat16, torch.float16)), ids=dtype_name)
+@pytest.mark.parametrize("projected", quick_first([False, True]))
+def test_sources_of_several_tiles_match_truth(monkeypatch, projected, dtype, multiplied, poisoned):
     monkeypatch.setattr(launch, "project_values", lambda *shape: projected)
-    assert_decoder(decoder_case("gru", 2, 2, 37, 3, 5, 6, 9, lengths=[37, 18]))
+    monkeypatch.setattr(launch, "multiply_tiles", lambda *shape: multiplied)
+    assert_decoder(decoder_case("gru", 2, 2, 37, 3, 5, 6, 9, dtype=dtype, lengths=[37, 18]))
+
+
+@torch.no_grad()
+def test_values_near_the_end_of_float16_stay_in_range_in_several_tiles(monkeypatch, poisoned):
+    monkeypatch.setattr(launch, "project_values", lambda *shape: False)
+    case = decoder_case("rnn", 1, 1, 37, 3, 5, 6, 9, dtype=torch.float16)
+    case.tensors["values"].mul_(0).add_(3e4)
+    case.tensors["weight_ih"].mul_(1e-5)
+    found = run_decoder(list(case.tensors.values()), case.options, "triton")
+    assert all(bool(t.isfinite().all()) for t in found if t is not None)
 
 
 @pytest.mark.prove
