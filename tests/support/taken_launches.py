@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.plan import Device
+from tests.support.cudafiber.launches import Launch
 from tests.support.executed_ptx import PtxEngine
 
 
@@ -26,7 +27,5 @@ class TakingEngine(PtxEngine):
     def device(self, like: Tensor) -> Device:
         return self.described
 
-    def _take(self, kernel: int, config: Any, parameters: Any, sizes: Any, count: int) -> int:
-        grid, block, shared = config[0].grid, config[0].block, config[0].shared
-        self.taken.append(Taken(self._names[kernel], (grid.x, grid.y, grid.z), block.x, shared))
-        return 1
+    def _run(self, tensors: list[Tensor], launch: Launch) -> None:
+        self.taken.append(Taken(self._names[launch.kernel], launch.grid, launch.block[0], launch.shared))
