@@ -34,12 +34,11 @@ def make_parser() -> ArgumentParser:
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
-    from seq2seq_fast.decoding.model_folder import WEIGHTS, load_model_folder, save_model_folder
+    from seq2seq_fast.decoding.model_folder import check_model_output, load_model_folder, save_model_folder
     from seq2seq_fast.training.checkpoints import average_weights
 
     output = Path(namespace.output)
-    if (output / WEIGHTS).exists() and not namespace.overwrite:
-        raise InputError(f"{output} already holds a model: choose another output, or give --overwrite=true")
+    check_model_output(output, overwrite=namespace.overwrite)
     inputs = _inputs(namespace)
     model, source, target = load_model_folder(_folder_of(inputs[0]))
     states = [(str(path), _weights(path, [source, target])) for path in inputs]

@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
-from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
+from seq2seq_fast.decoding.model_folder import WEIGHTS, check_model_output, load_vocabularies, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
@@ -48,6 +48,7 @@ from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
 from seq2seq_fast.training.settings import check_same_vocabulary, write_settings
 
+_CURVES = "curves.png"
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
@@ -122,7 +123,7 @@ def train(
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
-    curves = Curves(output / "curves.png")
+    curves = Curves(output / _CURVES)
     callbacks = [*_callbacks(training, budget), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
@@ -169,18 +170,13 @@ def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
     if training.resume:
         if not last.is_file():
             raise InputError(f"{last}: no checkpoint to resume from")
-    elif (output / WEIGHTS).exists() and not training.overwrite:
-        raise InputError(f"{output} already holds a model: choose another output, or give --training.overwrite=true")
-    elif last.exists() and not training.overwrite:
+    elif last.exists() and not (output / WEIGHTS).exists() and not training.overwrite:
         raise InputError(
             f"{output} already holds an unfinished training: go on with --training.resume=true, "
             "or give --training.overwrite=true"
         )
-    elif output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file, a folder is wanted")
-    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"training.output {output}: no permission to write in {existing}")
+    may_replace = training.resume or training.overwrite
+    check_model_output(output, _CURVES, flags="--training.", overwrite=may_replace)
 
 
 @contextmanager

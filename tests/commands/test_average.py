@@ -69,6 +69,7 @@ def test_the_best_and_the_last_checkpoints_of_a_training(models, trained, tmp_pa
     [
         (["a", "--output", "out"], "a: one alone has no average"),
         (["a", "b", "--output", "c"], "c already holds a model"),
+        (["a", "b", "--output", "a/config.json"], "a/config.json: is a file, a folder is wanted"),
         (["a", "other", "--output", "out"], "other: its vocabularies are others"),
         (["a", "--best", 4, "--output", "out"], "has 3 of the 4 best checkpoints wanted"),
         (["a", "--best", 2, "--last", 2, "--output", "out"], "exclude each other"),

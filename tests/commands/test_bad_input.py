@@ -12,7 +12,7 @@ import pytest
 
 from seq2seq_fast import cli
 from seq2seq_fast.data import build_vocabulary
-from seq2seq_fast.decoding import save_model_folder
+from seq2seq_fast.decoding import Translator, save_model_folder
 from seq2seq_fast.training import callbacks
 from tests.decoding.models import small_model
 from tests.training.corpora import MODEL, write_corpus
@@ -104,6 +104,32 @@ def test_a_model_that_does_not_fit_on_the_disk_leaves_the_old_one(model, capsys)
         assert cli.main(["average", str(model), str(model), "--output", str(model), "--overwrite", "true"]) == 2
     assert f"{model}: cannot be written (" in error(capsys)
     assert content(model) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocabulary.json", "vocabulary.model", "source_vocabulary.json", "curves.png"]
+)
+def test_a_training_takes_no_file_of_its_users_away(corpus, tmp_path, capsys, name):
+    """One of these may be the very vocabulary that the training is to use."""
+    file = tmp_path / "own" / name
+    file.parent.mkdir()
+    build_vocabulary(LINES, "words", 40).save(tmp_path / "own/vocabulary")
+    (tmp_path / "own/vocabulary.json").rename(file)
+    before = content(tmp_path)
+    given = {f"vocabulary.{side}": file for side in ("source", "target")} | {"vocabulary.joint": False}
+    assert train(corpus, tmp_path / "own", **given) == 2
+    wanted = f"own holds a {name} but no model, and would lose it: choose another output, or give --training.overwrite"
+    assert wanted in error(capsys) and content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.model"])
+def test_an_average_takes_no_file_of_its_users_away(model, tmp_path, capsys, name):
+    (tmp_path / name).write_text("mine")
+    given = ["average", str(model), str(model), "--output", str(tmp_path)]
+    assert cli.main(given) == 2
+    assert f"{tmp_path} holds a {name} but no model, and would lose it" in error(capsys)
+    assert content(tmp_path) == {(tmp_path / name).relative_to(tmp_path): b"mine"}
+    assert cli.main([*given, "--overwrite", "true"]) == 0 and Translator.load(tmp_path)
 
 
 @pytest.mark.parametrize("flag", ["--output", "--by_length"])

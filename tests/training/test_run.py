@@ -269,8 +269,8 @@ def test_what_is_there_already_is_not_lost(corpus, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_work(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("seq2seq_fast.training.run.os.access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(InputError, match=r"training\.output .*deep/model: no permission to write in "):
+    monkeypatch.setattr("seq2seq_fast.decoding.model_folder.os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=r"deep/model: no permission to write in "):
         train(*settings(corpus, tmp_path / "deep" / "model", data={"train_source": "missing.de"}))
 
 
