@@ -102,7 +102,7 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
     [
         ([], "subcommand"),
         (["fly"], "invalid choice: 'fly'"),
-        (["train", "--nothing", "1"], "unrecognized arguments: --nothing"),
+        (["train", "--nothing", "1"], "--nothing (what there is: seq2seq-fast COMMAND --help)"),
         (["train", "--training.max_steps", "many"], "training.max_steps"),
         (["train", "--config", "none.yaml"], "none.yaml"),
         (["train"], "data.train_source is missing"),
@@ -188,7 +188,7 @@ def test_a_reader_that_goes_away_is_no_error(model, tmp_path):
     assert len(found.stdout.splitlines()) == 1 and found.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["ref.en", "missing/out.en"])
+@pytest.mark.parametrize("name", ["ref.en", "missing/out.en", "."])
 def test_an_output_that_would_lose_something_is_refused_before_any_work(model, text, tmp_path, capsys, name):
     reference = tmp_path / "ref.en"
     reference.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
