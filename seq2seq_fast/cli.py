@@ -31,6 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: instead of those that the process was started with.
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt as interrupt:
+        return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["doctor"]:
         # It needs torch alone and has exit codes of its own, so nothing is asked of the extra first.
@@ -59,8 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _fail(f"standard output: cannot be written ({error.strerror}): make room or choose another place")
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt as interrupt:
-        return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
     return 0
 
 
@@ -77,7 +82,9 @@ def _check_backend() -> None:
 
 
 def _fail(message: str, code: int = _USER_ERROR) -> int:
-    print(f"seq2seq-fast: error: {' '.join(message.split())}", file=sys.stderr)
+    from seq2seq_fast.progress import tell
+
+    tell(f"seq2seq-fast: error: {' '.join(message.split())}")
     return code
 
 

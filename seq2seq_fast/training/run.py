@@ -24,6 +24,7 @@ from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.decoding.model_folder import WEIGHTS, check_model_output, load_vocabularies, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import (
@@ -138,6 +139,8 @@ def train(
         )  # fmt: skip
         with _interruptible(last):
             trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise cannot_write(error.filename or work, error) from error
     bleu = _load_best(network, kept)
@@ -157,12 +160,12 @@ def _announce(
     source, target = (f"{len(vocabulary):,}" for vocabulary in vocabularies)
     entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(
+    tell(
         f"{batches.kept + batches.left_out:,} training pairs "
         f"({batches.left_out:,} left out as empty or longer than data.max_length), "
         f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
         f"{batches.batches_per_epoch:,} batches an epoch",
-        flush=True,
+        stream=sys.stdout,
     )
 
 
