@@ -49,16 +49,20 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _fail(f"{', '.join(missing)} not installed; the command needs: pip install 'seq2seq_fast[train]'")
     from jsonargparse import ArgumentError
 
+    from seq2seq_fast.commands.config_file import check_config_files
     from seq2seq_fast.data import InputError
 
     try:
         _check_backend()
+        check_config_files(given)
         parser = build_parser()
         namespace = parser.parse_args(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
         sys.stdout.flush()
-    except (InputError, ArgumentError) as error:
+    except InputError as error:
         return _fail(str(error))
+    except ArgumentError as error:
+        return _fail(f"{error} (what there is: seq2seq-fast COMMAND --help)")
     except BrokenPipeError:
         # The reader of the output has gone; what Python would still flush at exit has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
