@@ -65,6 +65,13 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_ranges("data", self, at_least={"max_length": 1, "batch_tokens": 1, "pool_batches": 1, "workers": 0})
 
+    def name(self, split: Literal["train", "validation"]) -> str:
+        """Return what errors call the pairs of a split."""
+        if self.dataset is not None:
+            return f"dataset {self.dataset}"
+        files = (getattr(self, f"{split}_{side}") for side in ("source", "target"))
+        return " and ".join(str(Path(self.folder, file)) for file in files if file)
+
     def corpus(self, split: Literal["train", "validation"]) -> Corpus:
         """Return the pairs of a split, as text.
 

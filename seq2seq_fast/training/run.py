@@ -103,13 +103,13 @@ def train(
     vocabularies = (
         load_vocabularies(work)
         if training.resume
-        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress)
+        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress, name=data.name("train"))
     )
     network = Seq2Seq(_model_config(model, vocabularies))
     if alignments is not None and network.config.attention is None:
         raise InputError("optimization.guided_alignment needs attention: model.attention is null")
     if training.resume:
-        check_resumable(last, network)
+        check_resumable(last, network, training.max_epochs)
     devices, nodes = _processes(training)
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,

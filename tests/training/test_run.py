@@ -299,7 +299,8 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
         ({"data": {"train_source": "missing.de"}}, r"missing\.de: no such file"),
         ({"data": {"train_target": "validation.en"}}, "has 60 lines but .* has 12"),
         ({"data": {"validation_source": ""}}, r"data\.validation_source is missing"),
-        ({"data": {"max_length": 1}}, "no training pair has 1 to 1 pieces"),
+        ({"data": {"max_length": 1}}, r"train\.de and .*train\.en: no training pair has 1 to 1 pieces"),
+        ({"data": {"train_source": "blank"}}, r"blank and .*train\.en: has only empty source lines"),
         ({"model": {"cell": "mlp"}}, "model: cell must be one of"),
         ({"model": {"share_embeddings": True}}, r"vocabulary\.joint"),
         ({"vocabulary": {"joint": True, "target": "x"}}, r"vocabulary\.source alone"),
@@ -307,6 +308,7 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_written(corpus, tmp_path, change, message):
+    (corpus / "blank").write_text("\n" * 60)
     with pytest.raises(InputError, match=message):
         train(*settings(corpus, tmp_path / "model", **change))
     assert not (tmp_path / "model").exists()
