@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -22,6 +21,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
 _SUFFIXES = (".model", ".json")
 _VOCABULARY_FILES = tuple(f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES)
+_PARTIAL = ".partial-model"
 _VOCABULARIES = "vocabularies"  # the entry in the metadata of the weights
 
 
@@ -66,7 +66,10 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        # A fixed name: what a killed process has left there goes with the next save.
+        partial = folder / _PARTIAL
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
