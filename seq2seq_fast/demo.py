@@ -92,8 +92,7 @@ def _write_corpus(folder: Path) -> list[AlignedPair]:
     for split in ("train", "validation", "test"):
         pairs = embedded_corpus("de", "en", size=_SIZES[split], split=split, max_words=_MAX_WORDS)
         for language, side in (("de", "source"), ("en", "target")):
-            text = "".join(f"{getattr(pair, side)}\n" for pair in pairs)
-            (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
+            write_lines(folder / f"{split}.{language}", [getattr(pair, side) for pair in pairs])
     write_lines(folder / "test.align", [pharaoh_line(pair.alignment) for pair in pairs])
     return pairs
 
