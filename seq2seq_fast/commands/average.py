@@ -28,7 +28,12 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--last", type=int, default=None, help="Average this many of the last checkpoints.")
     parser.add_argument("--output", type=str, required=True, help="Folder to write the model to.")
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the model that output already holds.")
+    parser.add_argument(
+        "--overwrite",
+        type=bool,
+        default=False,
+        help="Replace the model that output already holds, or other files with the names of a model's.",
+    )
     return parser
 
 

@@ -233,7 +233,7 @@ class TrainingConfig:
         average_of: Which checkpoints average_checkpoints takes, the best or the last.
         average_always: Write the average even where it is not better.
         resume: Go on from the last checkpoint in output.
-        overwrite: Replace the model that output already holds.
+        overwrite: Replace the model that output already holds, or other files with the names of a model's.
         device: Where to train; auto takes a GPU where there is one.
         devices: Processes of this machine that train together, one a device. Under torchrun it is torchrun that says.
         nodes: Machines that train together, each with as many devices. Under torchrun it is torchrun that says.
