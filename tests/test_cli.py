@@ -102,7 +102,7 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
     [
         ([], "subcommand"),
         (["fly"], "invalid choice: 'fly'"),
-        (["train", "--nothing", "1"], "--nothing (what there is: seq2seq-fast COMMAND --help)"),
+        (["train", "--nothing", "1"], "--nothing 1 (what there is: seq2seq-fast COMMAND --help)"),
         (["train", "--training.max_steps", "many"], "training.max_steps"),
         (["train", "--config", "none.yaml"], "none.yaml"),
         (["train"], "data.train_source is missing"),

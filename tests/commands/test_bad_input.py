@@ -175,7 +175,7 @@ def test_a_huge_line_of_a_corpus_is_left_out_and_one_to_validate_is_named(corpus
     for name in names:
         (tmp_path / name).write_text((corpus / name).read_text(encoding="utf-8") + "so " * 6000 + "\n")
     assert train(tmp_path, tmp_path / "model") == 2
-    assert "validation.de: validation pair 4 has 6,002 pieces; 5,000 can be validated at most" in error(capsys)
+    assert "validation.en: validation pair 4 has 6,002 pieces; 5,000 can be validated at most" in error(capsys)
     flags = {"data.validation_source": corpus / names[2], "data.validation_target": corpus / names[3]}
     assert train(tmp_path, tmp_path / "model", **flags, **{"training.max_epochs": 1, "training.progress": True}) == 0
     assert "21 training pairs (1 left out" in capsys.readouterr().out
