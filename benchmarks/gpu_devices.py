@@ -26,6 +26,8 @@ class Limits:
 # of a multiprocessor are those of cuda_occupancy.h in CUDA 13.
 LIMITS: dict[int, Limits] = {
     80: Limits(64, 32, 65536, 255, 164 * 1024, 163 * 1024),
+    86: Limits(48, 16, 65536, 255, 100 * 1024, 99 * 1024),
+    89: Limits(48, 24, 65536, 255, 100 * 1024, 99 * 1024),
     90: Limits(64, 32, 65536, 255, 228 * 1024, 227 * 1024),
     100: Limits(64, 32, 65536, 255, 228 * 1024, 227 * 1024),
     120: Limits(48, 24, 65536, 255, 100 * 1024, 99 * 1024),
@@ -120,8 +122,13 @@ class Rates:
 # Results a clock: CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions".
 # Latency: Luo et al., arXiv 2402.13499, Table IV (A100 466.3 cycles, H800 478.8). None is published for B200 in
 # cycles; 800 is an assumption on the safe side (two dies, larger L2).
+# GeForce: NVIDIA's specifications of the RTX 3090 (936 GB/s, 82, 1,695 MHz), 4090 (1,008 GB/s, 128, 2,520 MHz) and
+# 5090 (1,792 GB/s, 170, 2,407 MHz); latency as Table IV has it for the 4090 (541.5 cycles).
 RATES: dict[str, Rates] = {
     "A100": Rates("A100", 80, 2.039e12, 108, 1.410e9, 64, 16, 466.3),
     "H100": Rates("H100", 90, 3.35e12, 132, 1.980e9, 128, 16, 478.8),
     "B200": Rates("B200", 100, 8.0e12, 148, 1.965e9, 128, 16, 800.0),
+    "RTX 3090": Rates("RTX 3090", 86, 9.36e11, 82, 1.695e9, 128, 16, 541.5),
+    "RTX 4090": Rates("RTX 4090", 89, 1.008e12, 128, 2.520e9, 128, 16, 541.5),
+    "RTX 5090": Rates("RTX 5090", 120, 1.792e12, 170, 2.407e9, 128, 16, 541.5),
 }

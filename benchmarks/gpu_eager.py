@@ -55,7 +55,7 @@ def _kernel(name: str, args: object, keywords: object, result: object) -> EagerK
     moved = sum(_stored(t) for t in {id(t): t for t in [*inputs, *outputs]}.values())
     products = 0
     if name in ("mm", "bmm", "addmm", "baddbmm", "mv") and outputs:
-        left = inputs[-2]
+        left = [t for t in tree_leaves(args) if isinstance(t, Tensor)][-2]  # `out` stands among the keywords
         products = outputs[0].numel() * left.shape[-1]
     return EagerKernel(name, moved, _SPECIAL.get(name, 0) * sum(t.numel() for t in outputs), products)
 

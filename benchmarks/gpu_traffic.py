@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from torch import Tensor
 
+from benchmarks.gpu_cuda import CudaLaunch
 from benchmarks.gpu_launches import Launch
 
 Times = dict[str, float]
@@ -101,8 +102,10 @@ def storage_of(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
-def moved(launch: Launch) -> dict[str, float]:
+def moved(launch: Launch | CudaLaunch) -> Mapping[str, float]:
     """Bytes that a launch moves, by argument."""
+    if isinstance(launch, CudaLaunch):
+        return launch.moved
     programs = 1
     for extent in launch.grid:
         programs *= extent
@@ -114,12 +117,13 @@ def moved(launch: Launch) -> dict[str, float]:
     }
 
 
-def least(launch: Launch, operator: Iterable[Tensor]) -> int:
+def least(launch: Launch | CudaLaunch, operator: Iterable[Tensor]) -> int:
     """Bytes of the operator's own tensors that a launch touches, each once."""
     own = {storage_of(tensor) for tensor in operator}
+    asked = moved(launch)
     touched = {
-        (storage_of(value), value.storage_offset()): size_of(value)
+        (storage_of(value), value.storage_offset()): min(size_of(value), round(asked[name]))
         for name, value in launch.arguments.items()
-        if isinstance(value, Tensor) and moved(launch)[name] and storage_of(value) in own
+        if isinstance(value, Tensor) and asked[name] and storage_of(value) in own
     }
     return sum(touched.values())

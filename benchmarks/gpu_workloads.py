@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 import seq2seq_fast
 from benchmarks.gpu_calls import decoder_calls, meta, source
+from benchmarks.gpu_cuda import CudaLaunch
 from benchmarks.gpu_eager import EagerKernel, EagerTrace
 from benchmarks.gpu_launches import Launch, recorded
 from benchmarks.gpu_traffic import moved, size_of, storage_of
@@ -20,17 +21,26 @@ SIZES = {"one query": (64, 1, 50, 512, 1024), "many queries": (8, 50, 50, 512, 1
 CELL = (64, 512)
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 @dataclass(frozen=True)
 class Traced:
-    """One pass of an operator: what we launch, the operator's own tensors, and what eager launches."""
+    """One pass of an operator: what we launch, the operator's own tensors, and what eager launches.
+
+    `seconds` is the bound of a launch that says its own.
+    """
 
     name: str
     dtype: torch.dtype
     units: int
-    launches: list[Launch]
+    launches: Sequence[Launch | CudaLaunch]
     library: list[EagerKernel]
     tensors: list[Tensor]
     eager: list[EagerKernel]
+    engine: str = "triton"
+    seconds: float | None = None
 
     @property
     def least_bytes(self) -> int:
@@ -48,7 +58,7 @@ def _ours(function: Callable, *arguments: object) -> tuple[list[Launch], list[Ea
     return launches, trace.kernels, [t for t in tree_leaves((arguments, results)) if isinstance(t, Tensor)]
 
 
-def _eager(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> tuple[list, list]:
+def eager_passes(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> tuple[list, list]:
     """Kernels of forward and of backward."""
     leaves = [t.detach().requires_grad_() for t in inputs]
     with EagerTrace() as forward:
@@ -79,12 +89,28 @@ def attention(name: str, dtype: torch.dtype) -> list[Traced]:
         *(meta(batch, queries, size, dtype=dtype), None, query, *of_source, context, weights, meta(batch, queries)),
         (True,) * 4,
     )
-    eager = _eager(_formula, [query, keys, values, v])
+    eager = eager_passes(_formula, [query, keys, values, v])
     triples = batch * queries * positions * units
     return [
         Traced(f"{name}, {passed}", dtype, triples, *ours, theirs)
         for passed, ours, theirs in zip(("forward", "backward"), (forward, backward), eager, strict=True)
     ]
+
+
+def gru_formula(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
+    """After its products, with the reset gate behind them."""
+    r_x, z_x, n_x = from_input.chunk(3, 1)
+    r_h, z_h, n_h = from_state.chunk(3, 1)
+    z = torch.sigmoid(z_x + z_h)
+    n = torch.tanh(n_x + torch.sigmoid(r_x + r_h) * n_h)
+    return [n + z * (state - n)]
+
+
+def lstm_formula(from_input: Tensor, from_state: Tensor, cell: Tensor) -> list[Tensor]:
+    """After its products."""
+    i, f, g, o = (from_input + from_state).chunk(4, 1)
+    kept = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return [torch.sigmoid(o) * torch.tanh(kept), kept]
 
 
 def cells(dtype: torch.dtype) -> list[Traced]:
@@ -93,20 +119,8 @@ def cells(dtype: torch.dtype) -> list[Traced]:
     h = meta(batch, hidden, dtype=dtype)
     three, four = meta(batch, 3 * hidden, dtype=dtype), meta(batch, 4 * hidden, dtype=dtype)
 
-    def gru(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
-        r_x, z_x, n_x = from_input.chunk(3, 1)
-        r_h, z_h, n_h = from_state.chunk(3, 1)
-        z = torch.sigmoid(z_x + z_h)
-        n = torch.tanh(n_x + torch.sigmoid(r_x + r_h) * n_h)
-        return [n + z * (state - n)]
-
-    def lstm(from_input: Tensor, from_state: Tensor, cell: Tensor) -> list[Tensor]:
-        i, f, g, o = (from_input + from_state).chunk(4, 1)
-        kept = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        return [torch.sigmoid(o) * torch.tanh(kept), kept]
-
-    eager_gru, _ = _eager(gru, [three, torch.empty_like(three), h])
-    eager_lstm, _ = _eager(lstm, [four, torch.empty_like(four), h])
+    eager_gru, _ = eager_passes(gru_formula, [three, torch.empty_like(three), h])
+    eager_lstm, _ = eager_passes(lstm_formula, [four, torch.empty_like(four), h])
     ours_gru = _ours(gru_cell.gru_gates_forward, three, torch.empty_like(three), h)
     ours_lstm = _ours(lstm_cell.lstm_gates_forward, four, torch.empty_like(four), h)
     return [
@@ -137,3 +151,8 @@ def decoder_step_launches(cell: str, dtype: torch.dtype) -> tuple[int, int]:
             )  # fmt: skip
         counts.append((len(launches) + len(library.kernels), len(eager.kernels)))
     return counts[1][0] - counts[0][0], counts[1][1] - counts[0][1]
+
+
+def operators(dtypes: Sequence[torch.dtype]) -> list[Traced]:
+    """All passes; the launches are the same for every device."""
+    return [t for dtype in dtypes for t in (*(x for name in SIZES for x in attention(name, dtype)), *cells(dtype))]

@@ -6,6 +6,7 @@ kernel.resources.registers, kernel.occupancy().fraction, kernel.code.loops()[0].
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import tempfile
@@ -156,6 +157,7 @@ def compile_triton(
     )
 
 
+@functools.lru_cache(maxsize=16)
 def resource_usage(cubin: bytes, capability: int) -> dict[str, Resources]:
     """Resources by kernel, as `cuobjdump -res-usage` tells them, without the shared memory that the system reserves."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import tempfile
@@ -138,25 +139,35 @@ class MachineCode:
             found.append(Loop(self.instructions[starts[header]].address, last, depth, not inner, _mix(instructions)))
         return found
 
-    def hot_loop(self, marker: str) -> InstructionMix | None:
+    def hot_loop(self, marker: str, rare: str = "") -> InstructionMix | None:
         """Of the innermost loop with most opcodes that hold `marker`: what one turn through a marked block executes.
 
-        Branches that pass no marked block on their way through the loop are left out.
+        Branches that pass no marked block on their way through the loop are left out, and so are marked blocks that
+        hold `rare`, and loops of nothing else, where there are other marked ones.
         """
         starts = self._block_starts()
         ends = [*starts[1:], len(self.instructions)]
         successors = self._successors(starts, ends)
         bodies = _natural_loops(successors)
-        most, found = 0, None
+
+        def count(block: int, part: str) -> int:
+            return sum(part in ins.opcode for ins in self.instructions[starts[block] : ends[block]])
+
+        most, found = (False, 0), None
         for header, body in bodies.items():
             own = body.difference(*(o for key, o in bodies.items() if key != header and o < body))
-            ahead = {block: {n for n in successors[block] if n in own and n != header} for block in own}
-            behind = {block: {n for n in own if block in ahead[n]} for block in own}
-            held = {b: sum(marker in ins.opcode for ins in self.instructions[starts[b] : ends[b]]) for b in own}
-            marked = {block for block, count in held.items() if count}
-            if sum(held.values()) > most:
-                passed = sorted(_reached(marked, ahead) | _reached(marked, behind))
-                most = sum(held.values())
+            marked = {block for block in own if count(block, marker)}
+            usual = {block for block in marked if not rare or not count(block, rare)}
+            if usual:
+                own, marked = own - (marked - usual), usual
+            rank = bool(usual), sum(count(block, marker) for block in marked)
+            if marked and rank > most:
+                most = rank
+                latches = {block for block in own if header in successors[block]}
+                ahead = {block: {n for n in successors[block] if n in own and n != header} for block in own}
+                behind = {block: {n for n in own if block in ahead[n]} for block in own}
+                whole = _reached({header} & own, ahead) & _reached(latches, behind)
+                passed = sorted((_reached(marked, ahead) | _reached(marked, behind)) & whole)
                 found = _mix(ins for b in passed for ins in self.instructions[starts[b] : ends[b]])
         return found
 
@@ -272,6 +283,7 @@ def parse_sass(text: str) -> dict[str, MachineCode]:
     return kernels
 
 
+@functools.lru_cache(maxsize=16)
 def disassemble(cubin: bytes, nvdisasm: Path) -> dict[str, MachineCode]:
     """Kernels of a cubin by name."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

@@ -16,6 +16,7 @@ TORCH_VERSION = {torch_version!r}
 CPU_CAPABILITIES = {capabilities!r}
 CPU_REASON = {reason!r}
 CUDA_REASON = {cuda_reason!r}
+CUDA_ARCHITECTURES = {architectures!r}
 '''
 
 
@@ -37,9 +38,10 @@ class BuildCompiled(build_ext):
         except Unavailable as error:
             capabilities, reason = [], str(error)
             print(f"seq2seq_fast: the CPU engine is left out: {reason}", file=sys.stderr)
-        cuda_reason = ""
+        cuda_reason, architectures = "", []
         try:
             self._built.append(str(cuda.build(package, ROOT / "build" / "cuda")))
+            architectures = cuda.architectures(cuda.find_nvcc())
         except Unavailable as error:
             cuda_reason = str(error)
             print(f"seq2seq_fast: the CUDA engine is left out: {cuda_reason}", file=sys.stderr)
@@ -49,7 +51,11 @@ class BuildCompiled(build_ext):
         info = package / "_build_info.py"
         info.write_text(
             BUILD_INFO.format(
-                torch_version=torch_version, capabilities=tuple(capabilities), reason=reason, cuda_reason=cuda_reason
+                torch_version=torch_version,
+                capabilities=tuple(capabilities),
+                reason=reason,
+                cuda_reason=cuda_reason,
+                architectures=tuple(architectures),
             )
         )
         self._built.append(str(info))

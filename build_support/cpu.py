@@ -49,7 +49,7 @@ def build(
     ninja = NinjaFile(directory, toolchain.compiler, toolchain.ninja)
     common = [
         "-std=c++20", "-fPIC", "-fopenmp", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
-        "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG",
+        "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG", f"-I{SOURCES.parent}",
         f"-D_GLIBCXX_USE_CXX11_ABI={int(toolchain.cxx11_abi)}", f"-isystem {toolchain.torch / 'include'}",
         *(SANITIZE if sanitize else []),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ This file imports nothing beyond the standard library until a command runs, so t
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -54,9 +55,11 @@ def _main(arguments: Sequence[str] | None) -> int:
 
     try:
         _check_backend()
+        # What is read is UTF-8 whatever the locale, and so is what is written.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         check_config_files(given)
-        parser = build_parser()
-        namespace = parser.parse_args(given)
+        namespace = build_parser().parse_args(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
         sys.stdout.flush()
     except InputError as error:

@@ -1,5 +1,5 @@
-"""The demonstration: two translators in a few minutes, with attention and without, on a corpus that the project
-generates."""
+"""The demonstration: German-English translators with attention and without in a few minutes, and how well attention
+aligns German and Korean words, on corpora that the project generates."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from seq2seq_fast.visualization.alignment import Alignment
 
 _SIZES = {"train": 40_000, "validation": 200, "test": 600}
 _MAX_WORDS = 20
+_LANGUAGES = {"de": "German", "ko": "Korean"}
 _SAMPLES, _PICTURES, _LENGTH_WIDTH = 5, 4, 4
 # Written first and read by the next demonstration: a folder without it is somebody else's.
 _MARK = ".seq2seq-fast-demo"
@@ -31,16 +32,20 @@ _MODELS: dict[str, dict[str, Any]] = {
     # Cho et al. (2014): the decoder sees the source through the encoder's final state alone.
     "without attention": {"attention": None},
 }
+# The share of a German translator's time that the Korean one has, which is there for its alignments alone.
+_KOREAN_SHARE = 0.5
 
 
 def run_demo(output: str | Path, minutes: float) -> dict[str, tuple[float, float]]:
     """Generate a German-English corpus, train on it with attention and without, and print what came of it.
 
-    The last lines are test BLEU of both models, on the whole test set and on the third of its longest sentences.
+    A Korean-English translator follows, with attention: how well the attention aligns words is told of both languages.
+    The last lines are test BLEU of the first two models, on the whole test set and on the third of its longest
+    sentences.
 
     Args:
-        output: folder for the corpus, the models and the picture; what an earlier demonstration wrote is replaced.
-        minutes: time for the training of each of the two models.
+        output: folder for the corpora, the models and the pictures; what an earlier demonstration wrote is replaced.
+        minutes: time for the training of each of the first two models; the Korean one has half of it.
 
     Returns:
         BLEU on the whole test set and on its longest third, of the models "with attention" and "without attention".
@@ -50,25 +55,27 @@ def run_demo(output: str | Path, minutes: float) -> dict[str, tuple[float, float
     """
     output, started = Path(output), time.perf_counter()
     _claim(output)
-    print(f"Generating German-English sentences into {output / 'corpus'}", flush=True)
-    test = _write_corpus(output / "corpus")
+    test = _write_corpus(output / "corpus", "de")
     found, qualities = {}, {}
     for name, settings in _MODELS.items():
-        print(f"Training {name} for {minutes:g} minutes", flush=True)
-        folder = output / name.replace(" ", "_")
-        _train(output / "corpus", folder, minutes, settings)
-        translator = Translator.load(folder)
+        translator = _train(output / "corpus", "de", output / name.replace(" ", "_"), name, minutes, settings)
         results = translator.search([pair.source for pair in test], SearchConfig(beam_size=1), need_weights=True)
         found[name] = [translations[0] for translations in results]
         if settings["attention"] is not None:
-            qualities[name] = _alignment_quality(translator, test)
+            qualities["German"] = _alignment_quality(translator, test)
+    korean = _write_corpus(output / "korean_corpus", "ko")
+    settings = _MODELS["with attention"]
+    translator = _train(
+        output / "korean_corpus", "ko", output / "korean", "with attention", minutes * _KOREAN_SHARE, settings
+    )
+    qualities["Korean"] = _alignment_quality(translator, korean)
     _print_samples(test, found)
     picture = _draw(found["with attention"], output / "attention.png")
     bleu = {name: _bleu(test, translations) for name, translations in found.items()}
     print(f"attention of {_PICTURES} sentences: {picture}")
     print(_by_length(test, found, output / "bleu_by_length.png"))
-    for name, quality in qualities.items():
-        print(f"test alignments {name}: {quality}")
+    for language, quality in qualities.items():
+        print(f"test alignments of {language} words by the attention: {quality}")
     print(f"{time.perf_counter() - started:.0f} seconds in all")
     for part, label in enumerate(("", " (longest third)")):
         for name, figures in bleu.items():
@@ -86,26 +93,32 @@ def _claim(output: Path) -> None:
     (output / _MARK).touch()
 
 
-def _write_corpus(folder: Path) -> list[AlignedPair]:
-    """Write the splits as text files and return the test set."""
+def _write_corpus(folder: Path, language: str) -> list[AlignedPair]:
+    """Write the splits, of a language and English, as text files and return the test set."""
+    print(f"Generating {_LANGUAGES[language]}-English sentences into {folder}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
-        pairs = embedded_corpus("de", "en", size=_SIZES[split], split=split, max_words=_MAX_WORDS)
-        for language, side in (("de", "source"), ("en", "target")):
-            write_lines(folder / f"{split}.{language}", [getattr(pair, side) for pair in pairs])
+        pairs = embedded_corpus(language, "en", size=_SIZES[split], split=split, max_words=_MAX_WORDS)
+        for suffix, side in ((language, "source"), ("en", "target")):
+            write_lines(folder / f"{split}.{suffix}", [getattr(pair, side) for pair in pairs])
     write_lines(folder / "test.align", [pharaoh_line(pair.alignment) for pair in pairs])
     return pairs
 
 
-def _train(corpus: Path, folder: Path, minutes: float, settings: dict[str, Any]) -> None:
+def _train(
+    corpus: Path, language: str, folder: Path, name: str, minutes: float, settings: dict[str, Any]
+) -> Translator:
+    print(f"Training {_LANGUAGES[language]}-English {name} for {minutes:g} minutes", flush=True)
     sizes = {"source_size": 128, "target_size": 128, "encoder_hidden_size": 128, "decoder_hidden_size": 192}
+    files = f"train.{language}", "train.en", f"validation.{language}", "validation.en"
     train(
-        DataConfig("train.de", "train.en", "validation.de", "validation.en", folder=str(corpus), batch_tokens=400),
+        DataConfig(*files, folder=str(corpus), batch_tokens=400),
         VocabularyConfig(kind="words", size=4000, joint=False),
         sizes | settings,
         OptimizationConfig(learning_rate=5e-3, warmup_steps=50, label_smoothing=0.0),
         TrainingConfig(output=str(folder), max_minutes=minutes, overwrite=True),
     )
+    return Translator.load(folder)
 
 
 def _bleu(test: Sequence[AlignedPair], translations: Sequence[Translation]) -> tuple[float, float]:

@@ -71,4 +71,5 @@ def test_without_a_compiler_the_package_builds_without_the_engine_and_says_so(tm
     ]
     built = (tmp_path / "seq2seq_fast" / "_build_info.py").read_text()
     assert "CPU_CAPABILITIES = ()" in built and "CUDA_REASON = 'no nvcc was found" in built
+    assert "CUDA_ARCHITECTURES = ()" in built
     assert not list((tmp_path / "seq2seq_fast").glob("*.so"))

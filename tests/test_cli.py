@@ -2,16 +2,21 @@
 
 import io
 import json
+import os
+import select
 import subprocess
 import sys
+from threading import Thread
 
 import pytest
+import torch
 import yaml
 
 from seq2seq_fast import cli
 from seq2seq_fast.data import build_vocabulary
 from seq2seq_fast.decoding import Translator, save_model_folder
 from tests.decoding.models import small_model
+from tests.test_progress import Terminal
 from tests.training.corpora import write_corpus
 
 LINES = ["ein Hund", "der kleine Hund sieht die Katze", "", "zwei Hunde und drei Katzen"]
@@ -28,6 +33,14 @@ def model(tmp_path_factory):
     return save_model_folder(tmp_path_factory.mktemp("model"), network, vocabulary, vocabulary)
 
 
+@pytest.fixture(scope="module")
+def not_a_number(tmp_path_factory):
+    vocabulary = build_vocabulary(LINES, "words", 40)
+    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary))
+    torch.nn.init.constant_(network.decoder.output.bias, float("nan"))
+    return save_model_folder(tmp_path_factory.mktemp("nan"), network, vocabulary, vocabulary)
+
+
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "text.de"
@@ -35,7 +48,7 @@ def text(tmp_path):
     return path
 
 
-def test_train_reads_yaml_and_flags_and_the_model_translates_and_evaluates(tmp_path, capsys):
+def test_train_reads_yaml_and_flags_and_the_model_translates_and_evaluates(tmp_path, capsys, monkeypatch):
     corpus = write_corpus(tmp_path / "corpus", train=30, validation=5)
     config = {
         "data": {
@@ -56,7 +69,10 @@ def test_train_reads_yaml_and_flags_and_the_model_translates_and_evaluates(tmp_p
     assert out.startswith("BLEU ") and "nrefs:1" in out and "chrF2 " in out and "5 sentences, beam 2" in err
     assert len((tmp_path / "out.en").read_text(encoding="utf-8").splitlines()) == 5
     picture = ("--by_length", tmp_path / "lengths.png", "--compare", tmp_path / "model", "--length_width", 50)
-    assert run("evaluate", tmp_path / "model", *files, *picture) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", Terminal())
+        assert run("evaluate", tmp_path / "model", *files, *picture) == 0
+        assert f"translate with {tmp_path / 'model'}:" in sys.stderr.getvalue()
     assert "1-50          5" in capsys.readouterr().out and (tmp_path / "lengths.png").is_file()
     assert (tmp_path / "model/curves.png").is_file()
     # The settings that were written are a configuration again.
@@ -71,6 +87,41 @@ def test_translate_reads_a_file_or_standard_input_and_gives_a_line_for_a_line(mo
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
     assert run("translate", model, "--lines", 1) == 0
     assert capsys.readouterr().out == from_file
+
+
+def test_a_line_is_answered_before_the_next_is_written(model, monkeypatch):
+    (asked, ask), (answered, answer) = os.pipe(), os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(asked, encoding="utf-8"))
+    monkeypatch.setattr(sys, "stdout", os.fdopen(answer, "w", encoding="utf-8"))
+    translating = Thread(target=run, args=("translate", model, "--lines", 1), daemon=True)
+    translating.start()
+    answers = []
+    with open(answered, encoding="utf-8") as found, open(ask, "w", encoding="utf-8") as lines:
+        for line in LINES[:2]:
+            print(line, file=lines, flush=True)
+            assert select.select([found], [], [], 60)[0], "no answer while the input is still open"
+            answers.append(found.readline().rstrip("\n"))
+        lines.close()
+        translating.join(60)
+    assert answers == Translator.load(model).translate(LINES[:2])
+
+
+def test_translations_are_utf_8_whatever_the_locale(text, tmp_path, capsys, monkeypatch):
+    vocabulary = build_vocabulary(["한국어 문장"], "words", 40)
+    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary), sharpness=3.0, end=-1.0)
+    folder = save_model_folder(tmp_path / "model", network, vocabulary, vocabulary)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    assert run("translate", folder, text, "--prefix", "한국어") == 0
+    assert written.getvalue().decode("utf-8").startswith("한국어")
+
+
+def test_an_error_begins_where_the_progress_bar_has_gone(model, text, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    text.write_text("ein Hund\n" * 3 + "Hund " * 6000 + "\n")
+    assert run("translate", model, text, "--lines", 2) == 2
+    bar, _, error = sys.stderr.getvalue().rpartition("\r")
+    assert "translate" in bar and error.startswith("seq2seq-fast: error: ")
 
 
 def test_n_best_translations_are_numbered_and_scored(model, text, capsys):
@@ -127,6 +178,15 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
         (["translate", "MODEL", "TEXT", "--prefixes", "SHORT"], "its lines are not as many as those to translate"),
         (["translate", "MODEL", "TEXT", "--prefix", "a", "--prefixes", "SHORT"], "exclude each other"),
         (["translate", "MODEL", "TEXT", "--ensemble", "nowhere"], "nowhere: no such model folder"),
+        (["train", "--training.seed", "5000000000"], "training.seed must be at most 4294967295; got 5000000000"),
+        (["train", "--training.max_minutes", ".inf"], "training.max_minutes must be a finite number; got inf"),
+        (["train", "--training.max_minutes", "1e300"], "training.max_minutes must be at most 1000000000; got 1e+300"),
+        (["train", "--training.validate_every", ".inf"], "training.validate_every must be a finite number; got inf"),
+        (["train", "--config", "BAD"], "bad: line 1 is not UTF-8 (byte 1 of the line)"),
+        (["train", "--data.train_source", "none.de", "--model.cell", "mlp"], "model: cell must be one of"),
+        (["translate", "NAN", "TEXT"], "the model has weights that are no numbers"),
+        (["translate", "MODEL", "TEXT", "--device", "meta"], "device meta: there are cpu, cuda, and cuda:N"),
+        (["demo", "--minutes", ".inf"], "demo.minutes must be a finite number; got inf"),
         (["demo", "--minutes", "0"], "demo.minutes must be larger than 0; got 0"),
         (["evaluate", "MODEL"], "evaluate.src"),
         (["evaluate", "MODEL", "--src", "TEXT", "--ref", "TEXT", "--compare", "MODEL"], "give that too"),
@@ -134,10 +194,10 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
         (["translate", "MODEL", "BAD"], "line 1 is not UTF-8"),
     ],
 )
-def test_a_user_error_is_one_line_and_exit_code_2(model, text, tmp_path, capsys, arguments, message):
+def test_a_user_error_is_one_line_and_exit_code_2(model, not_a_number, text, tmp_path, capsys, arguments, message):
     (tmp_path / "short").write_text("one\n")
     (tmp_path / "bad").write_bytes(b"\xff\n")
-    names = {"MODEL": model, "TEXT": text, "SHORT": tmp_path / "short", "BAD": tmp_path / "bad"}
+    names = {"MODEL": model, "NAN": not_a_number, "TEXT": text, "SHORT": tmp_path / "short", "BAD": tmp_path / "bad"}
     assert run(*[names.get(argument, argument) for argument in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1

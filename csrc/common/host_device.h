@@ -1,10 +1,11 @@
-// Functions that a CPU and a GPU share.
+// Functions that a CPU and a GPU share, and float's elementary ones. The formulas of this folder take any number: a
+// float here, vectors in csrc/cpu, whose functions have the same names (csrc/cpu/formulas.h).
 #pragma once
 
 #ifdef __CUDACC__
 #define HOST_DEVICE __host__ __device__ __forceinline__
 #else
-#define HOST_DEVICE inline
+#define HOST_DEVICE inline __attribute__((always_inline))
 #endif
 
 #include <math.h>
@@ -35,5 +36,22 @@ HOST_DEVICE float fast_reciprocal(float x) {
 
 // e^x for softmax's x <= 0.
 HOST_DEVICE float fast_exp(float x) { return fast_exp2(x * 1.44269504f); }
+
+// e^2x for any x, with a product that is rounded.
+HOST_DEVICE float fast_squared_exponential(float x) { return fast_exp2(2.88539008f * x); }
+
+HOST_DEVICE float exponential(float x) { return expf(x); }
+HOST_DEVICE float tanh(float x) { return tanhf(x); }
+HOST_DEVICE float fmadd(float a, float b, float c) { return fmaf(a, b, c); }
+HOST_DEVICE float fnmadd(float a, float b, float c) { return fmaf(-a, b, c); }
+
+// a / b for b in the range of fast_reciprocal.
+HOST_DEVICE float quotient(float a, float b) { return a * fast_reciprocal(b); }
+
+// A denominator cut off where its reciprocal is below float's notice: two of them can be multiplied. NaN passes.
+constexpr float largest_denominator = 0x1p60f;
+HOST_DEVICE float capped(float denominator) {
+  return denominator > largest_denominator ? largest_denominator : denominator;
+}
 
 }  // namespace seq2seq_fast

@@ -25,7 +25,7 @@ class Backward {
     for (int64_t t = d_.target - 1; t >= 0; --t) {
       const int64_t row = t * d_.batch + first;
       const RowSpan<A> grad_gates = d_.grad_gates.from(row), grad_context = d_.grad_contexts_total.from(row);
-      add(d_.grad_states.at(t).from(first), grad_hidden, count);
+      combine_rows<A>(grad_hidden, d_.grad_states.at(t).from(first), count, d_.hidden, std::plus<Vec<A>>());
       cell_({first, count, d_.previous_states.from(row),
              t == 0 ? d_.cell_state.from(first) : d_.cells.from(row - d_.batch), d_.states.from(row),
              d_.cells.from(row), d_.activations.from(row), grad_hidden, grad_cell, grad_gates,
@@ -33,7 +33,7 @@ class Backward {
       context_weight_.multiply(count, grad_gates, d_.grad_contexts.at(t).from(first), grad_context);
       for_each_row(count, [&](int64_t i) { attend(first + i, t); });
       query_weight_.multiply(count, d_.grad_queries.from(row), grad_hidden, grad_hidden);
-      mask(grad_hidden, first, count);
+      combine_rows<A>(grad_hidden, d_.state_mask.from(first), count, d_.hidden, std::multiplies<Vec<A>>());
     }
   }
 
@@ -80,26 +80,6 @@ class Backward {
   }
 
  private:
-  void add(RowSpan<const A> from, RowSpan<A> to, int64_t count) const {
-    if (from) {
-      for_each_row(count, [&](int64_t i) {
-        for_each_vector<A>(d_.hidden, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-          store(to[i] + u, load(to[i] + u, lanes) + load(from[i] + u, lanes), lanes);
-        });
-      });
-    }
-  }
-
-  void mask(RowSpan<A> rows, int64_t first, int64_t count) const {
-    if (d_.state_mask) {
-      for_each_row(count, [&](int64_t i) {
-        for_each_vector<A>(d_.hidden, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-          store(rows[i] + u, load(rows[i] + u, lanes) * load(d_.state_mask[first + i] + u, lanes), lanes);
-        });
-      });
-    }
-  }
-
   void attend(int64_t b, int64_t t) const {
     const int64_t* positions = d_.positions->of(b);
     const int64_t count = d_.positions->count(b), row = t * d_.batch + b;

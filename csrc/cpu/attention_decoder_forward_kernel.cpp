@@ -24,7 +24,8 @@ class Forward {
       const auto before = [&](RowSpan<const A> initial, RowSpan<A> all) -> RowSpan<const A> {
         return t == 0 ? initial.from(first) : RowSpan<const A>(all.from(row - d_.batch));
       };
-      const RowSpan<const A> hidden = masked(before(d_.state, d_.states), first, count);
+      const RowSpan<const A> hidden = masked_rows<A>(before(d_.state, d_.states), d_.state_mask.from(first), count,
+                                                     d_.hidden, RowSpan<A>{masked_.data(), d_.hidden}.from(first));
       query_weight_.multiply(count, hidden, {d_.query_bias, 0}, d_.queries.from(row));
       for_each_row(count, [&](int64_t i) { attend(first + i, row + i); });
       const RowSpan<A> gates = d_.gates.from(row);
@@ -34,19 +35,6 @@ class Forward {
   }
 
  private:
-  RowSpan<const A> masked(RowSpan<const A> hidden, int64_t first, int64_t count) const {
-    if (!d_.state_mask) {
-      return hidden;
-    }
-    const RowSpan<A> result = RowSpan<A>{masked_.data(), d_.hidden}.from(first);
-    for_each_row(count, [&](int64_t i) {
-      for_each_vector<A>(d_.hidden, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        store(result[i] + u, load(hidden[i] + u, lanes) * load(d_.state_mask[first + i] + u, lanes), lanes);
-      });
-    });
-    return result;
-  }
-
   void attend(int64_t b, int64_t row) const {
     const int64_t* positions = d_.positions->of(b);
     const int64_t count = d_.positions->count(b);
@@ -55,10 +43,10 @@ class Forward {
     const A* const query = d_.queries[row];
     if (query_exponentials(query, d_.units, exponentials) && d_.in_range[b]) {
       const A* keys = d_.exponentials + b * d_.source * d_.units;
-      score_source(exponentials, keys, d_.v, d_.units, positions, count, scores);
+      score_source(exponential_form, exponentials, keys, d_.v, d_.units, positions, count, scores);
     } else {
       const A* keys = d_.keys + b * d_.source * d_.units;
-      score_source_direct(query, keys, d_.v, d_.units, positions, count, scores);
+      score_source(direct_form, query, keys, d_.v, d_.units, positions, count, scores);
     }
     softmax_row(scores, count);
     weighted_sum(scores, d_.values + b * d_.source * d_.size, positions, count, d_.size, d_.contexts[row]);

@@ -13,30 +13,10 @@ template <int R, typename A>
 void weighted_sums(const A* weights, int64_t weight_stride, const A* values, const int64_t* positions, int64_t count,
                    int64_t size, bool add, A* sums) {
   const auto columns = [&]<int C>(int64_t d, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    Vec<A> total[R][C];
-    for (int i = 0; i < R; ++i) {
-      for (int c = 0; c < C; ++c) {
-        total[i][c] = add ? load(sums + i * size + d + c * kLanes<A>, lanes) : Vec<A>(0);
-      }
-    }
-    for (int64_t n = 0; n < count; ++n) {
-      const A* value = values + positions[n] * size + d;
-      Vec<A> x[C];
-      for (int c = 0; c < C; ++c) {
-        x[c] = load(value + c * kLanes<A>, lanes);
-      }
-      for (int i = 0; i < R; ++i) {
-        const Vec<A> weight(weights[i * weight_stride + n]);
-        for (int c = 0; c < C; ++c) {
-          total[i][c] = at::vec::fmadd(weight, x[c], total[i][c]);
-        }
-      }
-    }
-    for (int i = 0; i < R; ++i) {
-      for (int c = 0; c < C; ++c) {
-        store(sums + i * size + d + c * kLanes<A>, total[i][c], lanes);
-      }
-    }
+    detail::product_block<R, C, A>(
+        count, [&](int m, int64_t n) SEQ2SEQ_FAST_LAMBDA { return weights[m * weight_stride + n]; },
+        [&](int64_t n) SEQ2SEQ_FAST_LAMBDA { return values + positions[n] * size + d; },
+        [&](int m) SEQ2SEQ_FAST_LAMBDA { return sums + m * size + d; }, add, lanes);
   };
   int64_t d = 0;
   for (; d + 2 * kLanes<A> <= size; d += 2 * kLanes<A>) {
@@ -60,8 +40,8 @@ void attend_tile(const DecoderStep<A>& s, int64_t b, int64_t first, int64_t rows
   for (int64_t i = 0; i < rows; ++i) {
     A* const row_scores = scores + i * s.source;
     if (direct[i]) {
-      score_source_direct(s.queries[row + i], s.keys + b * s.source * s.units, s.v, s.units, positions, count,
-                          row_scores);
+      score_source(direct_form, s.queries[row + i], s.keys + b * s.source * s.units, s.v, s.units, positions, count,
+                   row_scores);
     }
     softmax_row(row_scores, count);
     scatter_row(row_scores, positions, count, s.source, s.weights[row + i]);

@@ -45,15 +45,15 @@ inline void dot_source(const accumulation_t<T>* grad, const T* values, const int
 // r[m] of one vector of a query's units with K keys, of which two share a division; key(m) gives a vector.
 template <int K, typename A, typename Key>
 SEQ2SEQ_FAST_INLINE void reciprocals(const Vec<A>& query, const Key& key, Vec<A> (&r)[K]) {
+  const auto denominator = [&](int m) SEQ2SEQ_FAST_LAMBDA { return exponential_denominator(query, key(m)); };
   if constexpr (K == 1) {
-    r[0] = Vec<A>(1) / denominator<A>(query, key(0));
+    r[0] = quotient(Vec<A>(1), denominator(0));
   } else {
     static_assert(K % 2 == 0);
     for (int m = 0; m < K; m += 2) {
-      const Vec<A> d0 = denominator<A>(query, key(m)), d1 = denominator<A>(query, key(m + 1));
-      const Vec<A> inverse = Vec<A>(1) / (d0 * d1);
-      r[m] = inverse * d1;
-      r[m + 1] = inverse * d0;
+      const auto both = two_reciprocals(denominator(m), denominator(m + 1));
+      r[m] = both.first;
+      r[m + 1] = both.second;
     }
   }
 }
@@ -79,7 +79,7 @@ inline void query_gradient(const A* query_exponentials, const A* key_exponential
           load(query_exponentials + u, lanes), [&](int m) SEQ2SEQ_FAST_LAMBDA { return load(keys[m] + u, lanes); }, r);
       Vec<A> sum = load(grad_query + u, lanes);
       for (int m = 0; m < K; ++m) {
-        sum = at::vec::fmadd(w[m], at::vec::fnmadd(r[m], r[m], r[m]), sum);
+        sum = at::vec::fmadd(w[m], slope(r[m]), sum);
       }
       store(grad_query + u, sum, lanes);
     });
@@ -119,7 +119,7 @@ inline void source_gradients(const A* query_exponentials, const A* key_exponenti
       Vec<A> wr = load(grad_v + u, lanes);
       Vec<A> wf(0);
       for (int m = 0; m < K; ++m) {
-        const Vec<A> f = w[m] * at::vec::fnmadd(r[m], r[m], r[m]);
+        const Vec<A> f = w[m] * slope(r[m]);
         wr = at::vec::fmadd(w[m], r[m], wr);
         wf = wf + f;
         store_streamed<kAround>(to[m] + u, factor * f, lanes);
@@ -137,7 +137,7 @@ inline void source_gradients(const A* query_exponentials, const A* key_exponenti
 }
 
 // The same out of range, and with it the keys' and v's gradients; each row is added to, and null where not needed. v's
-// gradient, of the whole score sum_u v_u tanh(q_u + k_u), has had -1 in tanh's place (query_exponentials): w (t + 1).
+// gradient, of the whole score sum_u v_u tanh(q_u + k_u), has had -1 in tanh's place (query_exponentials): 2 w (1 - r).
 template <typename A>
 inline void gradients_direct(const A* query, const A* keys, const A* v, const A* grad_scores, int64_t units,
                              const int64_t* positions, int64_t count, A* grad_query, A* grad_keys, A* grad_v) {
@@ -151,11 +151,11 @@ inline void gradients_direct(const A* query, const A* keys, const A* v, const A*
       }
     };
     for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-      const Vec<A> t = tanh<A>(load(query + u, lanes) + load(key + u, lanes));
-      const Vec<A> grad = through_tanh<A>(w * load(v + u, lanes), t);
+      const Vec<A> r = quotient(Vec<A>(1), direct_denominator(load(query + u, lanes), load(key + u, lanes)));
+      const Vec<A> grad = w * Vec<A>(4) * load(v + u, lanes) * slope(r);
       add(grad_query == nullptr ? nullptr : grad_query + u, grad, lanes);
       add(grad_key == nullptr ? nullptr : grad_key + u, grad, lanes);
-      add(grad_v == nullptr ? nullptr : grad_v + u, w * (t + Vec<A>(1)), lanes);
+      add(grad_v == nullptr ? nullptr : grad_v + u, Vec<A>(2) * w * (Vec<A>(1) - r), lanes);
     });
   }
 }

@@ -14,13 +14,7 @@ void key_exponentials(int64_t batch, int64_t source, int64_t units, ScalarType t
     A* const exponentials = static_cast<A*>(exponentials_);
     const Buffer<bool> rows(batch * source);
     parallel_rows(batch * source, units, [&](int64_t row) {
-      Vec<A> largest(0);
-      for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        const Vec<A> key = load(keys + row * units + u, lanes);
-        largest = at::vec::maximum(largest, key.abs());
-        store(exponentials + row * units + u, exponential<A>(key + key), lanes);
-      });
-      rows.data()[row] = all_in_range<A>(largest);
+      rows.data()[row] = row_exponentials(keys + row * units, units, exponentials + row * units);
     });
     for (int64_t b = 0; b < batch; ++b) {
       const bool* of_source = rows.data() + b * source;

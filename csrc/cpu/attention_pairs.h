@@ -61,7 +61,7 @@ SEQ2SEQ_FAST_INLINE void pair_tile(const PairGradients<A>& p, int64_t first_quer
     }
     for (int m = 0; m < K; ++m) {
       const Vec<A> w(weights[i * p.score_stride + m]);
-      const Vec<A> f = at::vec::fnmadd(r[m], r[m], r[m]);
+      const Vec<A> f = slope(r[m]);
       sums[m] = at::vec::fmadd(w, f, sums[m]);
       wr[m] = at::vec::fmadd(w, r[m], wr[m]);
       if constexpr (kQueries) {

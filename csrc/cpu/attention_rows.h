@@ -1,8 +1,8 @@
 // Additive attention, one row of queries' units against one source (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473).
 //
 // tanh(q + k) = 1 - 2 r and its derivative is 4 r (1 - r), with r = 1 / (1 + e^2q e^2k): both exponentials are taken
-// once, and a pair costs multiply-adds and a shared division. That holds for |q|, |k| <= kRange; a row of a query, or a
-// source, with an entry outside takes tanh itself ("direct"). Scores leave out their constant, sum(v).
+// once, and a pair costs multiply-adds and a shared division. That holds for |q|, |k| <= exponential_range; a row of a
+// query, or a source, with an entry outside takes e^2(q + k) ("direct"). Scores leave out their constant, sum(v).
 //
 // A is the accumulation type. `positions` lists the source's positions to visit, in ascending order; rows over the
 // source ("compact" rows) have an entry for each of them. Rows of units and of values lie densely one after another.
@@ -11,37 +11,30 @@
 #include <cmath>
 #include <limits>
 
-#include "vec.h"
+#include "formulas.h"
 
 namespace seq2seq_fast::cpu {
 
-inline constexpr double kRange = 40.0;
-
-// Where 1 + e^2q e^2k is cut off, so that the product of two is finite: r is then below rounding. In double it stays
-// finite in the whole range, and the bound is out of reach.
-template <typename A>
-inline constexpr A kLargestDenominator = std::is_same_v<A, float> ? A(0x1p60) : std::numeric_limits<A>::max();
-
-// Whether every lane of the largest |x| of a row, NaN kept, allows the exponential form.
-template <typename A>
-inline bool all_in_range(const Vec<A>& largest) {
-  A lanes[kLanes<A>];
-  largest.store(lanes);
-  return std::all_of(lanes, lanes + kLanes<A>, [](A x) { return x <= A(kRange); });
-}
-
-// exponentials[u] = e^(2 query[u]). Gives whether the whole row is in range (NaN is not); a row that is not is zeroed:
-// every r is then 1, its pairs add nothing to the gradients of queries and keys, and -1 = 1 - 2 r takes tanh's place.
+// exponentials[u] = e^(2 row[u]). Gives whether the whole row is in range (NaN is not).
 template <typename T>
-inline bool query_exponentials(const T* query, int64_t units, accumulation_t<T>* exponentials) {
+inline bool row_exponentials(const T* row, int64_t units, accumulation_t<T>* exponentials) {
   using A = accumulation_t<T>;
   Vec<A> largest(0);
   for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    const Vec<A> q = load(query + u, lanes);
-    largest = at::vec::maximum(largest, q.abs());  // propagates NaN
-    store(exponentials + u, exponential<A>(q + q), lanes);
+    const Vec<A> x = load(row + u, lanes);
+    largest = at::vec::maximum(largest, x.abs());  // propagates NaN
+    store(exponentials + u, squared_exponential(x), lanes);
   });
-  const bool in_range = all_in_range<A>(largest);
+  A lanes[kLanes<A>];
+  largest.store(lanes);
+  return std::all_of(lanes, lanes + kLanes<A>, in_exponential_range<A>);
+}
+
+// The same, but a row out of range is zeroed: every r is then 1, its pairs add nothing to the gradients of queries and
+// keys, and -1 = 1 - 2 r takes tanh's place.
+template <typename A>
+inline bool query_exponentials(const A* query, int64_t units, A* exponentials) {
+  const bool in_range = row_exponentials(query, units, exponentials);
   if (!in_range) {
     std::fill_n(exponentials, units, A(0));
   }
@@ -72,21 +65,17 @@ SEQ2SEQ_FAST_INLINE void for_each_rows(T* data, int64_t size, const int64_t* pos
   visit.template operator()<1>();
 }
 
-template <typename A>
-SEQ2SEQ_FAST_INLINE Vec<A> denominator(const Vec<A>& query, const Vec<A>& key) {
-  const Vec<A> d = at::vec::fmadd(query, key, Vec<A>(1));
-  if constexpr (std::is_same_v<A, float>) {
-    return at::vec::clamp_max(d, Vec<A>(kLargestDenominator<A>));
-  } else {
-    return d;
-  }
-}
+// 1 / r from exponentials in range, and from queries and keys themselves.
+inline constexpr auto exponential_form = [](const auto& query, const auto& key)
+                                             SEQ2SEQ_FAST_LAMBDA { return exponential_denominator(query, key); };
+inline constexpr auto direct_form = [](const auto& query, const auto& key)
+                                        SEQ2SEQ_FAST_LAMBDA { return direct_denominator(query, key); };
 
-// scores[i * score_stride + m] = -2 sum_u v_u r_u for Q queries, `stride` apart, and K keys, two units sharing a
-// division: v_0 / d_0 + v_1 / d_1 = (v_0 d_1 + v_1 d_0) / (d_0 d_1). The keys `ahead` are prefetched.
-template <int Q, int K, typename A>
-inline void score_block(const A* queries, int64_t stride, const A* const (&keys)[K], const A* const (&ahead)[K],
-                        const A* v, int64_t units, A* scores, int64_t score_stride) {
+// scores[i * score_stride + m] = -2 sum_u v_u r_u for Q queries, `stride` apart, and K keys, in one of these forms. The
+// keys `ahead` are prefetched.
+template <int Q, int K, typename A, typename Form>
+inline void score_block(const Form& denominator, const A* queries, int64_t stride, const A* const (&keys)[K],
+                        const A* const (&ahead)[K], const A* v, int64_t units, A* scores, int64_t score_stride) {
   constexpr int64_t N = kLanes<A>;
   Vec<A> sums[Q][K];
   for (auto& of_query : sums) {
@@ -100,8 +89,8 @@ inline void score_block(const A* queries, int64_t stride, const A* const (&keys)
       const Vec<A> k0 = load(keys[m] + u, Whole{}), k1 = load(keys[m] + u + N, Whole{});
       for (int i = 0; i < Q; ++i) {
         const A* query = queries + i * stride + u;
-        const Vec<A> d0 = denominator<A>(load(query, Whole{}), k0), d1 = denominator<A>(load(query + N, Whole{}), k1);
-        sums[i][m] = sums[i][m] + at::vec::fmadd(v0, d1, v1 * d0) / (d0 * d1);
+        const Vec<A> d0 = denominator(load(query, Whole{}), k0), d1 = denominator(load(query + N, Whole{}), k1);
+        sums[i][m] = sums[i][m] + sum_of_ratios(v0, d0, v1, d1);
       }
     }
   }
@@ -110,7 +99,7 @@ inline void score_block(const A* queries, int64_t stride, const A* const (&keys)
     for (int m = 0; m < K; ++m) {
       const Vec<A> k = load(keys[m] + u + rest, lanes);
       for (int i = 0; i < Q; ++i) {
-        sums[i][m] = sums[i][m] + w / denominator<A>(load(queries + i * stride + u + rest, lanes), k);
+        sums[i][m] = sums[i][m] + quotient(w, denominator(load(queries + i * stride + u + rest, lanes), k));
       }
     }
   });
@@ -121,29 +110,14 @@ inline void score_block(const A* queries, int64_t stride, const A* const (&keys)
   }
 }
 
-// The scores of one query against every visited position, in range: a compact row. Two keys at a time keep enough
-// loads in flight to stream them from memory.
-template <typename A>
-inline void score_source(const A* query_exponentials, const A* key_exponentials, const A* v, int64_t units,
+// The scores of one query against every visited position: a compact row. Two keys at a time keep enough loads in flight
+// to stream them from memory.
+template <typename A, typename Form>
+inline void score_source(const Form& form, const A* query, const A* keys, const A* v, int64_t units,
                          const int64_t* positions, int64_t count, A* scores) {
-  for_each_rows<2>(key_exponentials, units, positions, count, [&]<int K>(int64_t n, auto& keys, auto& ahead) {
-    score_block<1, K, A>(query_exponentials, 0, keys, ahead, v, units, scores + n, 0);
+  for_each_rows<2>(keys, units, positions, count, [&]<int K>(int64_t n, auto& rows, auto& ahead) {
+    score_block<1, K, A>(form, query, 0, rows, ahead, v, units, scores + n, 0);
   });
-}
-
-// The same out of range, from queries and keys themselves: sum_u v_u (tanh(q_u + k_u) - 1).
-template <typename A>
-inline void score_source_direct(const A* query, const A* keys, const A* v, int64_t units, const int64_t* positions,
-                                int64_t count, A* scores) {
-  for (int64_t n = 0; n < count; ++n) {
-    const A* key = keys + positions[n] * units;
-    Vec<A> sum(0);
-    for_each_vector<A>(units, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-      const Vec<A> t = tanh<A>(load(query + u, lanes) + load(key + u, lanes));
-      sum = sum + load(v + u, lanes) * (t - Vec<A>(1));
-    });
-    scores[n] = sum_of_lanes<A>(sum);
-  }
 }
 
 template <typename A>
@@ -171,7 +145,7 @@ inline A softmax_row(A* row, int64_t count) {
   const A largest = largest_of_row(row, count);
   Vec<A> sums(0);
   for_each_vector<A>(count, [&](int64_t n, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-    const Vec<A> e = exponential<A>(load(row + n, lanes) - Vec<A>(largest));
+    const Vec<A> e = exponential(load(row + n, lanes) - Vec<A>(largest));
     store(row + n, e, lanes);
     sums = sums + load(row + n, lanes);  // zeros beyond a part
   });

@@ -29,12 +29,12 @@ template <typename A>
 inline void score_tile(const A* query_exponentials, int64_t rows, const A* key_exponentials, const A* v, int64_t units,
                        const int64_t* positions, int64_t count, A* scores, int64_t score_stride) {
   if (rows == 1) {
-    return score_source(query_exponentials, key_exponentials, v, units, positions, count, scores);
+    return score_source(exponential_form, query_exponentials, key_exponentials, v, units, positions, count, scores);
   }
   with_rows(rows, [&]<int Q>() {
     for (int64_t n = 0; n < count; ++n) {
       const A* const keys[1] = {key_exponentials + positions[n] * units};
-      score_block<Q, 1, A>(query_exponentials, units, keys, keys, v, units, scores + n, score_stride);
+      score_block<Q, 1, A>(exponential_form, query_exponentials, units, keys, keys, v, units, scores + n, score_stride);
     }
   });
 }

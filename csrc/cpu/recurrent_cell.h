@@ -43,7 +43,7 @@ inline void cell_row(Cell cell, int64_t size, A* gates, const A* products, const
   switch (cell) {
     case Cell::kRnn:
       return for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        store(new_hidden + u, tanh<A>(load(gates + u, lanes) + load(products + u, lanes)), lanes);
+        store(new_hidden + u, tanh(load(gates + u, lanes) + load(products + u, lanes)), lanes);
       });
     case Cell::kLstm:
       return lstm_row(gates, products, cell_state, size, new_hidden, new_cell, keep ? gates : nullptr);
@@ -53,6 +53,33 @@ inline void cell_row(Cell cell, int64_t size, A* gates, const A* products, const
         std::copy_n(products + 2 * size, size, gates + 3 * size);
       }
   }
+}
+
+// to += by or to *= by, for `count` rows; nothing where `by` is not there.
+template <typename A, typename Combine>
+void combine_rows(RowSpan<A> to, RowSpan<const A> by, int64_t count, int64_t size, const Combine& combine) {
+  if (by) {
+    for_each_row(count, [&](int64_t i) {
+      for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+        store(to[i] + u, combine(load(to[i] + u, lanes), load(by[i] + u, lanes)), lanes);
+      });
+    });
+  }
+}
+
+// Rows times those of a mask, in `result`; the rows themselves where there is no mask.
+template <typename A>
+RowSpan<const A> masked_rows(RowSpan<const A> rows, RowSpan<const A> mask, int64_t count, int64_t size,
+                             RowSpan<A> result) {
+  if (!mask) {
+    return rows;
+  }
+  for_each_row(count, [&](int64_t i) {
+    for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
+      store(result[i] + u, load(rows[i] + u, lanes) * load(mask[i] + u, lanes), lanes);
+    });
+  });
+  return result;
 }
 
 template <typename A>
@@ -143,8 +170,8 @@ class CellBackward {
       case Cell::kRnn:
         for_each_row(at.count, [&](int64_t b) {
           for_each_vector<A>(size_, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-            const Vec<A> grad = load(at.grad_hidden[b] + u, lanes);
-            store(at.grad_gates[b] + u, through_tanh<A>(grad, load(at.new_hidden[b] + u, lanes)), lanes);
+            const Vec<A> slope = tanh_derivative(load(at.new_hidden[b] + u, lanes));
+            store(at.grad_gates[b] + u, load(at.grad_hidden[b] + u, lanes) * slope, lanes);
           });
         });
         return weight_.multiply(at.count, at.grad_gates, {}, at.grad_hidden);

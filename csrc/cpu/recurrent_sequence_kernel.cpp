@@ -7,19 +7,6 @@
 namespace seq2seq_fast::cpu {
 namespace {
 
-// to *= by or to += by, for `count` rows; nothing where `by` is not there.
-template <typename A, typename Combine>
-void combine_rows(RowSpan<A> to, RowSpan<const A> by, int64_t count, int64_t size, const Combine& combine) {
-  if (!by) {
-    return;
-  }
-  for_each_row(count, [&](int64_t i) {
-    for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-      store(to[i] + u, combine(load(to[i] + u, lanes), load(by[i] + u, lanes)), lanes);
-    });
-  });
-}
-
 // Sequences of a block that are longer than t.
 template <typename A>
 int64_t active(const Sequences<A>& s, int64_t t, int64_t first, int64_t count) {
@@ -45,22 +32,14 @@ class Forward {
         return t == 0 ? initial.from(first) : RowSpan<const A>(all.from(s_.offsets[t - 1] + first));
       };
       const int64_t row = s_.offsets[t] + first;
-      cell_({first, rows, masked(before(s_.state, s_.states), first, rows), before(s_.cell_state, s_.cells),
-             s_.states.from(row), s_.cells.from(row), s_.gates.from(row)});
+      const RowSpan<const A> hidden = masked_rows<A>(before(s_.state, s_.states), s_.state_mask.from(first), rows,
+                                                     s_.hidden, RowSpan<A>{masked_.data(), s_.hidden}.from(first));
+      cell_({first, rows, hidden, before(s_.cell_state, s_.cells), s_.states.from(row), s_.cells.from(row),
+             s_.gates.from(row)});
     }
   }
 
  private:
-  RowSpan<const A> masked(RowSpan<const A> hidden, int64_t first, int64_t rows) const {
-    if (!s_.state_mask) {
-      return hidden;
-    }
-    const RowSpan<A> result = RowSpan<A>{masked_.data(), s_.hidden}.from(first);
-    for_each_row(rows, [&](int64_t i) { std::copy_n(hidden[i], s_.hidden, result[i]); });
-    combine_rows(result, s_.state_mask.from(first), rows, s_.hidden, std::multiplies<Vec<A>>());
-    return result;
-  }
-
   const SequencesForward<A>& s_;
   CellForward<A> cell_;
   Buffer<A> masked_;

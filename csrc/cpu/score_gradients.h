@@ -10,7 +10,7 @@
 
 namespace seq2seq_fast::cpu {
 
-// The keys of one source in the accumulation type, converted where they have another: for rows that take tanh itself.
+// The keys of one source in the accumulation type, converted where they have another: for direct rows.
 template <typename A>
 class AccumulatedKeys {
  public:
@@ -50,7 +50,7 @@ struct Sources {
   }
   const A* v() const { return static_cast<const A*>(inputs.v); }
 
-  // e^2q [rows, units] of queries [first, first + rows), and which of them take tanh itself.
+  // e^2q [rows, units] of queries [first, first + rows), and which of them are direct.
   void exponentials_of_queries(int64_t b, int64_t first, int64_t rows, A* exponentials, bool* direct) const {
     for (int64_t i = 0; i < rows; ++i) {
       const bool in_range = query_exponentials(query(b, first + i), inputs.units, exponentials + i * inputs.units);
@@ -68,8 +68,8 @@ struct Sources {
     }
     for (int64_t i = 0; i < rows; ++i) {
       if (direct[i]) {
-        score_source_direct(query(b, first + i), AccumulatedKeys<A>(inputs, b).data(), v(), inputs.units, positions,
-                            count, scores + i * score_stride);
+        score_source(direct_form, query(b, first + i), AccumulatedKeys<A>(inputs, b).data(), v(), inputs.units,
+                     positions, count, scores + i * score_stride);
       }
     }
   }
@@ -110,7 +110,7 @@ class ScoreGradients {
         grad_v_(grad_v),
         each_v_(Buffer<A>(in_.batch * in_.units)) {}
 
-  // The one query of source b; grad_scores is compact. Its exponentials are zeros where it takes tanh itself. kAround
+  // The one query of source b; grad_scores is compact. Its exponentials are zeros where it is direct. kAround
   // as in stream.h, for the keys' gradients.
   template <bool kAround>
   void one_query(int64_t b, const A* query_exponentials, bool direct, const A* grad_scores) const {
@@ -158,7 +158,7 @@ class ScoreGradients {
     pair_gradients(pairs, task * kChunk, std::min((task + 1) * kChunk, in_.units), pair_scratch);
   }
 
-  // What the rows of a tile that take tanh itself add, after all the tile's tasks.
+  // What the direct rows of a tile add, after all the tile's tasks.
   void direct(int64_t b, const QueryTile<A>& tile, const A* grad_scores) const {
     if (!in_.in_range[b]) {
       as_if_saturated(b, tile.rows, grad_scores, tile.first);

@@ -205,15 +205,9 @@ SEQ2SEQ_FAST_INLINE ScaledExponential<A> scaled_exponential(const Vec<A>& x) {
 
 // e^x to 1 ulp; x below or above the range of normal numbers gives the nearest end of it, NaN gives NaN.
 template <typename A>
-SEQ2SEQ_FAST_INLINE Vec<A> exponential(const Vec<A>& x) {
-  using E = Exponential<A>;
-  const auto e = scaled_exponential<A>(at::vec::clamp(x, Vec<A>(E::kLowest), Vec<A>(E::kHighest)));
+SEQ2SEQ_FAST_INLINE Vec<A> exponential(const Vec<A>& x, A highest = Exponential<A>::kHighest) {
+  const auto e = scaled_exponential<A>(at::vec::clamp(x, Vec<A>(Exponential<A>::kLowest), Vec<A>(highest)));
   return at::vec::fmadd(e.scale, e.fraction, e.scale);
-}
-
-template <typename A>
-SEQ2SEQ_FAST_INLINE Vec<A> sigmoid(const Vec<A>& x) {
-  return Vec<A>(1) / (Vec<A>(1) + exponential<A>(x.neg()));
 }
 
 // (e^2x - 1) / (e^2x + 1) with a relative error of a few ulp everywhere; NaN gives NaN.
@@ -223,16 +217,6 @@ SEQ2SEQ_FAST_INLINE Vec<A> tanh(const Vec<A>& x) {
   const auto e = scaled_exponential<A>(at::vec::clamp(x + x, bound.neg() - bound, bound + bound));
   const Vec<A> below = at::vec::fmadd(e.scale, e.fraction, e.scale - Vec<A>(1));
   return below / (below + Vec<A>(2));
-}
-
-// Derivatives through the activation functions, from their values.
-template <typename A>
-SEQ2SEQ_FAST_INLINE Vec<A> through_sigmoid(const Vec<A>& grad, const Vec<A>& value) {
-  return grad * at::vec::fnmadd(value, value, value);
-}
-template <typename A>
-SEQ2SEQ_FAST_INLINE Vec<A> through_tanh(const Vec<A>& grad, const Vec<A>& value) {
-  return grad * at::vec::fnmadd(value, value, Vec<A>(1));
 }
 
 }  // namespace seq2seq_fast::cpu

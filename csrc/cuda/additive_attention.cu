@@ -15,12 +15,19 @@ struct Attend {
   float *weights, *logsumexp;   // [B, Tq, Tx] or null, [B, Tq]
   float* partial;               // per chunk, null for one: maximum, sum [S, B, Tq] each, then context [S, B, Tq, D]
   int64_t query_distance, batch, queries, size, chunk;
+  int splits;
 };
+
+template <int Q, class T>
+__host__ __device__ __forceinline__ BlockPlaces attend_places(const Attend<T>& a) {
+  return {a.batch, ceil_div(a.queries, Q), a.splits};
+}
 
 template <class T, int W, int Q>
 __global__ void __launch_bounds__(attention_threads, 2) attend_kernel(const Attend<T> a, int columns) {
   constexpr int rows_at_once = Q == 1 ? 4 : 2;
-  const int64_t b = blockIdx.x, first_query = int64_t(blockIdx.y) * Q, split = blockIdx.z;
+  const BlockPlaces places = attend_places<Q>(a);
+  const int64_t b = places.source(), first_query = places.tile() * Q, split = places.part();
   const int64_t positions = a.source.positions, first = split * a.chunk;
   const int64_t end = first + a.chunk < positions ? first + a.chunk : positions;
   const int64_t length = a.source.length(b);
@@ -63,7 +70,7 @@ __global__ void __launch_bounds__(attention_threads, 2) attend_kernel(const Atte
         a.logsumexp[row] = sum == 0.0f ? -INFINITY : maximum + logf(sum);
       } else {
         a.partial[split * rows + row] = maximum;
-        a.partial[(gridDim.z + split) * rows + row] = sum;
+        a.partial[(a.splits + split) * rows + row] = sum;
       }
     }
     if (a.weights != nullptr)
@@ -71,7 +78,7 @@ __global__ void __launch_bounds__(attention_threads, 2) attend_kernel(const Atte
         a.weights[row * positions + i] = a.source.attended(b, i) ? scores[q * chunk_stride + i - first] * scale : 0.0f;
   }
 
-  float* contexts = alone ? nullptr : a.partial + (2 * int64_t(gridDim.z) + split * a.size) * rows;
+  float* contexts = alone ? nullptr : a.partial + (2 * a.splits + split * a.size) * rows;
   sum_values<T, W, Q>(
       a.values + (b * positions + first) * a.size, a.size, a.size, count, scores, chunk_stride, columns, meeting,
       [](int64_t column) { return column; },
@@ -92,7 +99,8 @@ __global__ void __launch_bounds__(attention_threads, 2) attend_kernel(const Atte
 
 // A block a row (source and query): the chunks' softmaxes are brought to one maximum.
 template <class T>
-__global__ void __launch_bounds__(attention_threads) combine_kernel(const Attend<T> a, int splits) {
+__global__ void __launch_bounds__(attention_threads) combine_kernel(const Attend<T> a) {
+  const int64_t splits = a.splits;
   const int64_t row = blockIdx.x, rows = a.batch * a.queries, b = row / a.queries;
   const float* maxima = a.partial + row;
   const float* sums = maxima + splits * rows;
@@ -120,33 +128,31 @@ __global__ void __launch_bounds__(attention_threads) combine_kernel(const Attend
   }
 }
 
+template <int Q>
+size_t attend_bytes(int64_t units, int64_t chunk, int width) {
+  return ((Q + 1) * query_stride(units) + Q * chunk + 2 * Q + attention_threads * width) * sizeof(float);
+}
+
 template <int Q, class T>
 cudaError_t attend(const Attend<T>& a, cudaStream_t stream) {
-  const int64_t splits = a.source.positions == 0 ? 1 : ceil_div(a.source.positions, a.chunk);
   const bool vectors = a.source.units % vector_width<T> == 0 && a.size % vector_width<T> == 0 &&
                        aligned(a.source.keys) && aligned(a.source.exponentials) && aligned(a.values) &&
                        aligned(a.context);
-  const dim3 grid(unsigned(a.batch), unsigned(ceil_div(a.queries, Q)), unsigned(splits));
   const cudaError_t error = with_width<T>(vectors, [&](auto width) {
     constexpr int W = decltype(width)::value;
     const int columns = column_threads(ceil_div(a.size, W), attention_threads);
-    const size_t floats = (Q + 1) * query_stride(a.source.units) + Q * a.chunk + 2 * Q + attention_threads * W;
-    return launch(attend_kernel<T, W, Q>, grid, attention_threads, floats * sizeof(float), stream, a, columns);
+    return launch(attend_kernel<T, W, Q>, attend_places<Q>(a).blocks(), attention_threads,
+                  attend_bytes<Q>(a.source.units, a.chunk, W), stream, a, columns);
   });
-  if (error != cudaSuccess || splits == 1) return error;
-  const dim3 rows(unsigned(a.batch * a.queries));
-  return launch(combine_kernel<T>, rows, attention_threads, splits * sizeof(float), stream, a, int(splits));
+  if (error != cudaSuccess || a.splits == 1) return error;
+  return launch(combine_kernel<T>, a.batch * a.queries, attention_threads, a.splits * sizeof(float), stream, a);
 }
 
 }  // namespace
 
-int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions) {
+int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions, int multiprocessors) {
   // Blocks that keep a multiprocessor's memory accesses in flight; a warp takes four positions at once.
   constexpr int64_t blocks_per_multiprocessor = 4, fewest = 16, most = 256;
-  int device = 0, multiprocessors = 1;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
-    multiprocessors = 1;
   const int64_t blocks = batch * (queries == 1 ? 1 : ceil_div(queries, 4));
   if (blocks == 0 || positions == 0) return most;
   const int64_t splits = ceil_div(multiprocessors * blocks_per_multiprocessor, blocks);
@@ -158,7 +164,7 @@ cudaError_t attend_forward(int dtype, const void* query, const void* keys, const
                            const float* exponentials, const bool* in_range, const void* v, const int64_t* lengths,
                            const bool* mask, void* context, float* weights, float* logsumexp, float* partial,
                            int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units,
-                           int64_t size, int64_t chunk, cudaStream_t stream) {
+                           int64_t size, int64_t chunk, int64_t most_shared_bytes, cudaStream_t stream) {
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const AttentionSource<T> source{
@@ -175,8 +181,10 @@ cudaError_t attend_forward(int dtype, const void* query, const void* keys, const
                       batch,
                       queries,
                       size,
-                      chunk};
-    return queries == 1 ? attend<1>(a, stream) : attend<4>(a, stream);
+                      chunk,
+                      positions == 0 ? 1 : int(ceil_div(positions, chunk))};
+    const bool four = queries > 1 && int64_t(attend_bytes<4>(units, chunk, vector_width<T>)) <= most_shared_bytes;
+    return four ? attend<4>(a, stream) : attend<1>(a, stream);
   });
 }
 

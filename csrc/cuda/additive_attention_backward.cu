@@ -3,6 +3,7 @@
 #include "cuda/attention_source.h"
 #include "cuda/launchers.h"
 #include "cuda/owned_rows.h"
+#include "cuda/softmax.h"
 
 namespace seq2seq_fast {
 namespace {
@@ -13,14 +14,25 @@ struct WeightsBackward {
   const T *grad_context, *values;  // [B, Tq, D], [B, Tx, D]
   const float* through_weights;    // [B, Tq, Tx] or null
   float* grad_weights;             // [B, Tq, Tx]
-  int64_t queries, positions, size, chunk;
+  int64_t batch, queries, positions, size, chunk;
 };
+
+template <int Q, class T>
+__host__ __device__ __forceinline__ BlockPlaces weights_places(const WeightsBackward<T>& a) {
+  return {a.batch, ceil_div(a.queries, Q), ceil_div(a.positions, a.chunk)};
+}
+
+template <int Q>
+size_t weights_bytes(int64_t size) {
+  return Q * query_stride(size) * sizeof(float);
+}
 
 template <class T, int W, int Q>
 __global__ void __launch_bounds__(attention_threads) weights_backward_kernel(const WeightsBackward<T> a) {
   constexpr int rows_at_once = Q == 1 ? 4 : 2;
-  const int64_t b = blockIdx.x, first_query = int64_t(blockIdx.y) * Q;
-  const int64_t first = blockIdx.z * a.chunk, last = first + a.chunk < a.positions ? first + a.chunk : a.positions;
+  const BlockPlaces places = weights_places<Q>(a);
+  const int64_t b = places.source(), first_query = places.tile() * Q;
+  const int64_t first = places.part() * a.chunk, last = first + a.chunk < a.positions ? first + a.chunk : a.positions;
   const int stride = int(query_stride(a.size));
   float* grads = shared_memory();
   for (int64_t column = threadIdx.x; column < a.size; column += blockDim.x)
@@ -40,18 +52,16 @@ __global__ void __launch_bounds__(attention_threads) weights_backward_kernel(con
 }
 
 template <int Q, class T>
-cudaError_t weights_backward(const WeightsBackward<T>& a, int64_t batch, cudaStream_t stream) {
+cudaError_t weights_backward(const WeightsBackward<T>& a, cudaStream_t stream) {
   const bool vectors = a.size % vector_width<T> == 0 && aligned(a.values);
-  const dim3 grid(unsigned(batch), unsigned(ceil_div(a.queries, Q)), unsigned(ceil_div(a.positions, a.chunk)));
-  const size_t bytes = Q * query_stride(a.size) * sizeof(float);
   return with_width<T>(vectors, [&](auto width) {
-    return launch(weights_backward_kernel<T, decltype(width)::value, Q>, grid, attention_threads, bytes, stream, a);
+    return launch(weights_backward_kernel<T, decltype(width)::value, Q>, weights_places<Q>(a).blocks(),
+                  attention_threads, weights_bytes<Q>(a.size), stream, a);
   });
 }
 
-// grad_scores = w (grad_weights - sum_j w grad_weights), in place of grad_weights; a warp takes a row. Given logsumexp,
-// `weights` holds scores and becomes weights. The gradients are taken relative to that of the largest weight: where one
-// weight is nearly 1 its gradient is the small difference that would otherwise be lost.
+// The gradient of the scores in place of that of the weights; a warp takes a row. Given logsumexp, `weights` holds
+// scores and becomes weights.
 __global__ void __launch_bounds__(attention_threads)
     softmax_backward_kernel(float* weights, float* grads, const float* logsumexp, const int64_t* lengths,
                             const bool* mask, int64_t rows, int64_t queries, int64_t positions) {
@@ -62,31 +72,12 @@ __global__ void __launch_bounds__(attention_threads)
   const int64_t b = row / queries;
   float* weight = weights + row * positions;
   float* grad = grads + row * positions;
-  float largest = -1.0f, reference = 0.0f;  // the largest weight, and the gradient of it
-  for (int64_t i = lane; i < positions; i += warp_size) {
-    const bool attended = source.attended(b, i);
-    const float w = !attended ? 0.0f : logsumexp == nullptr ? weight[i] : expf(weight[i] - logsumexp[row]);
-    if (logsumexp != nullptr) weight[i] = w;
-    if (attended && w > largest) {
-      largest = w;
-      reference = grad[i];
-    }
-  }
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    const float other = __shfl_xor_sync(every_lane, largest, distance);
-    const float of_other = __shfl_xor_sync(every_lane, reference, distance);
-    if (other > largest || (other == largest && of_other < reference)) {
-      largest = other;
-      reference = of_other;
-    }
-  }
-  float sum = 0.0f;
-  for (int64_t i = lane; i < positions; i += warp_size)
-    if (source.attended(b, i)) sum = fmaf(weight[i], grad[i] - reference, sum);
-  sum = warp_sum(sum);
-  for (int64_t i = lane; i < positions; i += warp_size)
-    grad[i] = source.attended(b, i) ? weight[i] * (grad[i] - reference - sum) : 0.0f;
+  if (logsumexp != nullptr)
+    for (int64_t i = lane; i < positions; i += warp_size)
+      weight[i] = source.attended(b, i) ? expf(weight[i] - logsumexp[row]) : 0.0f;
+  softmax_gradient(
+      weight, grad, source.length(b), positions, [&](int64_t i) { return source.attended(b, i); },
+      [&](int64_t i, float of_score) { grad[i] = of_score; });
 }
 
 // grad_values_jd = sum_i w_ij grad_context_id.
@@ -94,7 +85,7 @@ template <class T, int W, int R>
 __global__ void __launch_bounds__(owner_threads)
     values_backward_kernel(const T* grad_context, const float* weights, T* grad_values, int64_t queries,
                            const OwnerGrid grid) {
-  const int64_t b = blockIdx.x, first_row = grid.group() * R, column = grid.first_column(W);
+  const int64_t b = grid.places().source(), first_row = grid.group() * R, column = grid.first_column(W);
   if (column >= grid.width) return;
   float sums[R][W] = {};
   for (int64_t i = 0; i < queries; ++i) {
@@ -116,18 +107,21 @@ __global__ void __launch_bounds__(owner_threads)
 
 cudaError_t attend_backward_weights(int dtype, const void* grad_context, const void* values,
                                     const float* through_weights, float* grad_weights, int64_t batch, int64_t queries,
-                                    int64_t positions, int64_t size, cudaStream_t stream) {
+                                    int64_t positions, int64_t size, int64_t chunk, int64_t most_shared_bytes,
+                                    cudaStream_t stream) {
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const WeightsBackward<T> a{static_cast<const T*>(grad_context),
                                static_cast<const T*>(values),
                                through_weights,
                                grad_weights,
+                               batch,
                                queries,
                                positions,
                                size,
-                               attention_chunk(batch, queries, positions)};
-    return queries == 1 ? weights_backward<1>(a, batch, stream) : weights_backward<4>(a, batch, stream);
+                               chunk};
+    const bool four = queries > 1 && int64_t(weights_bytes<4>(size)) <= most_shared_bytes;
+    return four ? weights_backward<4>(a, stream) : weights_backward<1>(a, stream);
   });
 }
 
@@ -135,9 +129,8 @@ cudaError_t attend_backward_softmax(float* weights, float* grads, const float* l
                                     const bool* mask, int64_t batch, int64_t queries, int64_t positions,
                                     cudaStream_t stream) {
   const int64_t rows = batch * queries;
-  const dim3 grid(unsigned(ceil_div(rows, attention_threads / warp_size)));
-  return launch(softmax_backward_kernel, grid, attention_threads, 0, stream, weights, grads, logsumexp, lengths, mask,
-                rows, queries, positions);
+  return launch(softmax_backward_kernel, ceil_div(rows, attention_threads / warp_size), attention_threads, 0, stream,
+                weights, grads, logsumexp, lengths, mask, rows, queries, positions);
 }
 
 cudaError_t attend_backward_values(int dtype, const void* grad_context, const float* weights, void* grad_values,
@@ -149,9 +142,9 @@ cudaError_t attend_backward_values(int dtype, const void* grad_context, const fl
     T* to = static_cast<T*>(grad_values);
     return with_width<T>(size % vector_width<T> == 0 && aligned(grad) && aligned(to), [&](auto width) {
       constexpr int W = decltype(width)::value, rows_per_thread = 4;
-      const OwnerGrid grid(batch, positions, size, ceil_div(size, W), rows_per_thread);
-      return launch(values_backward_kernel<T, W, rows_per_thread>, grid.blocks(1), owner_threads, 0, stream, grad,
-                    weights, to, queries, grid);
+      const OwnerGrid grid(batch, positions, size, ceil_div(size, W), rows_per_thread, 1);
+      return launch(values_backward_kernel<T, W, rows_per_thread>, grid.places().blocks(), owner_threads, 0, stream,
+                    grad, weights, to, queries, grid);
     });
   });
 }

@@ -5,12 +5,15 @@
 namespace seq2seq_fast {
 namespace {
 
+constexpr int64_t exponentials_part = 16 * attention_threads;
+
 // A block takes a part of a source's keys and says whether all of it is in range.
 template <class T, int W>
 __global__ void __launch_bounds__(attention_threads)
-    key_exponentials_kernel(const T* keys, float* exponentials, bool* part_in_range, int64_t elements, int64_t part) {
-  const int64_t b = blockIdx.x, first = blockIdx.y * part;
-  const int64_t last = first + part < elements ? first + part : elements;
+    key_exponentials_kernel(const T* keys, float* exponentials, bool* part_in_range, int64_t elements,
+                            const BlockPlaces places) {
+  const int64_t b = places.source(), first = places.part() * exponentials_part;
+  const int64_t last = first + exponentials_part < elements ? first + exponentials_part : elements;
   bool in_range = true;
   for (int64_t i = first + int64_t(threadIdx.x) * W; i < last; i += int64_t(blockDim.x) * W) {
     const Packed<T, W> packed = Packed<T, W>::load(keys + b * elements + i);
@@ -23,7 +26,7 @@ __global__ void __launch_bounds__(attention_threads)
     store_floats(exponentials + b * elements + i, values);
   }
   in_range = __syncthreads_and(in_range);
-  if (threadIdx.x == 0) part_in_range[b * gridDim.y + blockIdx.y] = in_range;
+  if (threadIdx.x == 0) part_in_range[blockIdx.x] = in_range;
 }
 
 template <class T, class Out>
@@ -34,11 +37,22 @@ struct Scores {
   int64_t batch, queries, chunk;
 };
 
+template <int Q, class T, class Out>
+__host__ __device__ __forceinline__ BlockPlaces score_places(const Scores<T, Out>& a) {
+  return {a.batch, ceil_div(a.queries, Q), ceil_div(a.source.positions, a.chunk)};
+}
+
+template <int Q>
+size_t score_bytes(int64_t units) {
+  return (Q + 1) * query_stride(units) * sizeof(float);
+}
+
 template <bool centred, class T, class Out, int W, int Q>
 __global__ void __launch_bounds__(attention_threads) score_kernel(const Scores<T, Out> a) {
   constexpr int rows_at_once = Q == 1 ? 4 : 2;
-  const int64_t b = blockIdx.x, first_query = int64_t(blockIdx.y) * Q, positions = a.source.positions;
-  const int64_t first = blockIdx.z * a.chunk, last = first + a.chunk < positions ? first + a.chunk : positions;
+  const BlockPlaces places = score_places<Q>(a);
+  const int64_t b = places.source(), first_query = places.tile() * Q, positions = a.source.positions;
+  const int64_t first = places.part() * a.chunk, last = first + a.chunk < positions ? first + a.chunk : positions;
   float* queries = shared_memory();
   float* v = queries + Q * query_stride(a.source.units);
   const bool exponential =
@@ -51,20 +65,24 @@ __global__ void __launch_bounds__(attention_threads) score_kernel(const Scores<T
 }
 
 template <bool centred, int Q, class T, class Out>
-cudaError_t score(const Scores<T, Out>& a, cudaStream_t stream) {
+cudaError_t score_tiles(const Scores<T, Out>& a, cudaStream_t stream) {
   const bool vectors =
       a.source.units % vector_width<T> == 0 && aligned(a.source.keys) && aligned(a.source.exponentials);
-  const dim3 grid(unsigned(a.batch), unsigned(ceil_div(a.queries, Q)), unsigned(ceil_div(a.source.positions, a.chunk)));
-  const size_t floats = (Q + 1) * query_stride(a.source.units);
   return with_width<T>(vectors, [&](auto width) {
-    return launch(score_kernel<centred, T, Out, decltype(width)::value, Q>, grid, attention_threads,
-                  floats * sizeof(float), stream, a);
+    return launch(score_kernel<centred, T, Out, decltype(width)::value, Q>, score_places<Q>(a).blocks(),
+                  attention_threads, score_bytes<Q>(a.source.units), stream, a);
   });
+}
+
+template <bool centred, class T, class Out>
+cudaError_t score(const Scores<T, Out>& a, int64_t most_shared_bytes, cudaStream_t stream) {
+  const bool four = a.queries > 1 && int64_t(score_bytes<4>(a.source.units)) <= most_shared_bytes;
+  return four ? score_tiles<centred, 4>(a, stream) : score_tiles<centred, 1>(a, stream);
 }
 
 }  // namespace
 
-int64_t key_exponentials_parts(int64_t elements) { return ceil_div(elements, 16 * attention_threads); }
+int64_t key_exponentials_parts(int64_t elements) { return ceil_div(elements, exponentials_part); }
 
 cudaError_t key_exponentials(int dtype, const void* keys, float* exponentials, bool* part_in_range, int64_t batch,
                              int64_t elements, cudaStream_t stream) {
@@ -72,28 +90,28 @@ cudaError_t key_exponentials(int dtype, const void* keys, float* exponentials, b
     using T = decltype(zero);
     const T* from = static_cast<const T*>(keys);
     const bool vectors = elements % vector_width<T> == 0 && aligned(keys) && aligned(exponentials);
-    const dim3 grid(unsigned(batch), unsigned(key_exponentials_parts(elements)));
+    const BlockPlaces places(batch, 1, key_exponentials_parts(elements));
     return with_width<T>(vectors, [&](auto width) {
-      return launch(key_exponentials_kernel<T, decltype(width)::value>, grid, attention_threads, 0, stream, from,
-                    exponentials, part_in_range, elements, int64_t(16 * attention_threads));
+      return launch(key_exponentials_kernel<T, decltype(width)::value>, places.blocks(), attention_threads, 0, stream,
+                    from, exponentials, part_in_range, elements, places);
     });
   });
 }
 
 cudaError_t additive_score_forward(int dtype, const void* query, const void* keys, const float* exponentials,
                                    const bool* in_range, const void* v, void* scores, bool for_softmax, int64_t batch,
-                                   int64_t queries, int64_t positions, int64_t units, cudaStream_t stream) {
+                                   int64_t queries, int64_t positions, int64_t units, int64_t chunk,
+                                   int64_t most_shared_bytes, cudaStream_t stream) {
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const AttentionSource<T> source{
         static_cast<const T*>(keys), exponentials, in_range, nullptr, nullptr, positions, units};
     const T *q = static_cast<const T*>(query), *w = static_cast<const T*>(v);
-    const int64_t chunk = attention_chunk(batch, queries, positions);
     if (for_softmax)
-      return score<false, 4>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk},
-                             stream);
-    const Scores<T, T> a{source, q, w, static_cast<T*>(scores), batch, queries, chunk};
-    return queries == 1 ? score<true, 1>(a, stream) : score<true, 4>(a, stream);
+      return score<false>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk},
+                          most_shared_bytes, stream);
+    return score<true>(Scores<T, T>{source, q, w, static_cast<T*>(scores), batch, queries, chunk}, most_shared_bytes,
+                       stream);
   });
 }
 

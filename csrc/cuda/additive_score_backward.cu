@@ -20,7 +20,7 @@ struct ScoreBackward {
 
 template <class T, int W, int R>
 __global__ void __launch_bounds__(owner_threads) score_backward_kernel(const ScoreBackward<T> a, const OwnerGrid grid) {
-  const int64_t b = blockIdx.x, split = blockIdx.z, units = grid.width;
+  const int64_t b = grid.places().source(), split = grid.places().part(), units = grid.width;
   const int64_t group = grid.group(), first_row = group * R, unit = grid.first_column(W);
   const int64_t begin = split * a.chunk, end = begin + a.chunk < a.others ? begin + a.chunk : a.others;
   if (unit >= units) return;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(owner_threads) score_backward_kernel(const Sco
 #pragma unroll
       for (int w = 0; w < W; ++w) {
         const float x = reciprocals[w];
-        sums[r][w] = fmaf(grad, fmaf(-x, x, x), sums[r][w]);
+        sums[r][w] = fmaf(grad, slope(x), sums[r][w]);
         sums_v[w] = fmaf(grad, 0.5f - x, sums_v[w]);
       }
     }
@@ -118,15 +118,11 @@ int width_of(int dtype, int64_t units, bool all_aligned) {
 }  // namespace
 
 ScoreBackwardPlan score_backward_plan(int dtype, int64_t batch, int64_t rows, int64_t others, int64_t units,
-                                      bool all_aligned) {
+                                      bool all_aligned, int multiprocessors) {
   constexpr int64_t blocks_wanted_per_multiprocessor = 4, fewest_others = 8;
   const int width = width_of(dtype, units, all_aligned);
-  const OwnerGrid grid(batch, rows, units, ceil_div(units, width), rows == 1 ? 1 : 4);
-  const int64_t blocks = batch * grid.column_tiles * grid.row_tiles;
-  int device = 0, multiprocessors = 1;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
-    multiprocessors = 1;
+  const OwnerGrid grid(batch, rows, units, ceil_div(units, width), rows == 1 ? 1 : 4, 1);
+  const int64_t blocks = grid.places().blocks();
   int64_t splits = blocks == 0 ? 1 : ceil_div(multiprocessors * blocks_wanted_per_multiprocessor, blocks);
   const int64_t most = others <= fewest_others ? 1 : others / fewest_others;
   if (splits > most) splits = most;
@@ -156,8 +152,8 @@ cudaError_t additive_score_backward(int dtype, const void* own, const void* othe
       constexpr int W = decltype(width)::value;
       return with_rows_per_thread(rows, [&](auto rows_per_thread) {
         constexpr int R = decltype(rows_per_thread)::value;
-        const OwnerGrid grid(batch, rows, units, ceil_div(units, W), R);
-        return launch(score_backward_kernel<T, W, R>, grid.blocks(splits), owner_threads, 0, stream, a, grid);
+        const OwnerGrid grid(batch, rows, units, ceil_div(units, W), R, splits);
+        return launch(score_backward_kernel<T, W, R>, grid.places().blocks(), owner_threads, 0, stream, a, grid);
       });
     });
   });

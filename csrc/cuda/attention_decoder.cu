@@ -114,7 +114,8 @@ __device__ __forceinline__ void advance_item(const Decoder<T>& a, const SharedMe
         shared.meeting, [&](int64_t column) { return column / width * s.hidden + column % width; },
         [&](int, int64_t column, float (&sums)[W]) {
 #pragma unroll
-          for (int w = 0; w < W; ++w) shared.gates[column + w] = sums[w] * scale;
+          for (int w = 0; w < W; ++w) sums[w] *= scale;
+          store_floats(shared.gates + column, sums);
         });
   }
   __syncthreads();
@@ -155,7 +156,9 @@ int64_t decoder_stride(int dtype, int64_t hidden) {
 
 cudaError_t device_limits(DeviceLimits* limits) {
   int device = 0;
+  cudaFuncAttributes attributes;
   cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaFuncGetAttributes(&attributes, decoder_kernel<float>);
   const auto read = [&](int* to, cudaDeviceAttr attribute) {
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(to, attribute, device);
   };
@@ -202,8 +205,8 @@ cudaError_t attention_decoder_forward(int dtype, bool state_is_float, const void
                        activations,
                        recurrent,
                        static_cast<T*>(exchanged)};
-    return launch_grid(true, decoder_kernel<T>, dim3(unsigned(blocks)), dim3(decoder_threads),
-                       size_t(DecoderLayout<T>(shape).bytes), stream, a);
+    return launch_grid(true, decoder_kernel<T>, blocks, decoder_threads, size_t(DecoderLayout<T>(shape).bytes), stream,
+                       a);
   });
 }
 

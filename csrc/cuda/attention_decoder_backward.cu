@@ -49,7 +49,7 @@ __device__ __forceinline__ void retreat_cell(const ReversedDecoder<T>& a, float*
     inner[2] = gradients.candidate * r;
     a.through[i] = gradients.hidden;
   } else if (s.gates == 4) {
-    const LstmGates active{saved[0], saved[s.hidden], saved[2 * s.hidden], saved[3 * s.hidden]};
+    const LstmGates<float> active{saved[0], saved[s.hidden], saved[2 * s.hidden], saved[3 * s.hidden]};
     const LstmGradients gradients = lstm_backward(grad, a.through[i], active, a.previous[at], a.cells[at]);
     outer[0] = inner[0] = gradients.gates.i;
     outer[1] = inner[1] = gradients.gates.f;
@@ -69,22 +69,22 @@ __device__ __forceinline__ void retreat_cell(const ReversedDecoder<T>& a, float*
   }
 }
 
-// By one warp: gradients of the weights become those of the scores.
-template <class T>
-__device__ __forceinline__ void retreat_softmax(const ReversedDecoder<T>& a, float* scores, int64_t row, int64_t b,
-                                                int count) {
-  const int lane = int(threadIdx.x) % warp_size;
-  const float* weights = a.weights + row * a.shape.positions;
-  float* grad_scores = a.grad_scores + row * a.shape.positions;
-  float mean = 0.0f;
-  for (int i = lane; i < count; i += warp_size) mean = fmaf(weights[i], scores[i], mean);
-  mean = warp_sum(mean);
-  for (int i = lane; i < a.shape.positions; i += warp_size) {
-    const float grad = a.source.attended(b, i) ? weights[i] * (scores[i] - mean) : 0.0f;
-    if (i < count) scores[i] = grad;
-    grad_scores[i] = grad;
+// The derivative of v tanh(q + k) is 4 v r (1 - r); here r (1 - r) of W keys and the query's numbers beside them.
+template <int W>
+struct Slopes {
+  Packed<float, W> query;
+
+  template <class T>
+  __device__ __forceinline__ void operator()(const Packed<T, W>& keys, float (&slopes)[W]) const {
+#pragma unroll
+    for (int w = 0; w < W; w += 2) {
+      const Reciprocals r =
+          two_reciprocals(direct_denominator(query[w], keys[w]), direct_denominator(query[w + 1], keys[w + 1]));
+      slopes[w] = r.first * (1.0f - r.first);
+      slopes[w + 1] = r.second * (1.0f - r.second);
+    }
   }
-}
+};
 
 // The gradients that one source gives its query and gates.
 template <class T>
@@ -109,25 +109,24 @@ __device__ __forceinline__ void retreat_source(const ReversedDecoder<T>& a, cons
             a.source.attended(b, position) ? sum + a.grad_weights[row * s.positions + position] : 0.0f;
       });
   __syncthreads();
-  if (threadIdx.x < warp_size) retreat_softmax(a, shared.scores, row, b, count);
+  if (threadIdx.x < warp_size)
+    softmax_gradient(
+        a.weights + row * s.positions, shared.scores, count, s.positions,
+        [&](int64_t position) { return a.source.attended(b, position); },
+        [&](int64_t position, float of_score) {
+          if (position < count) shared.scores[position] = of_score;
+          a.grad_scores[row * s.positions + position] = of_score;
+        });
   __syncthreads();
-  // The derivative of v tanh(q + k) is 4 v r (1 - r).
   sum_converted<T, W, 1>(
       s.keys_resident ? shared.keys : a.source.keys + b * s.positions * s.units, s.units, s.units, count, shared.scores,
       0, unit_threads<W>(s), shared.meeting, [](int64_t column) { return column; },
-      [&](int64_t column, const Packed<T, W>& keys, float (&slopes)[W]) {
-        const float* query = shared.query + column;
-#pragma unroll
-        for (int w = 0; w < W; w += 2) {
-          const Reciprocals r =
-              two_reciprocals(direct_denominator(query[w], keys[w]), direct_denominator(query[w + 1], keys[w + 1]));
-          slopes[w] = r.first * (1.0f - r.first);
-          slopes[w + 1] = r.second * (1.0f - r.second);
-        }
-      },
+      [&](int64_t column) { return Slopes<W>{Packed<float, W>::load(shared.query + column)}; },
       [&](int, int64_t column, float (&sums)[W]) {
+        const auto v = Packed<float, W>::load(shared.v + column);
 #pragma unroll
-        for (int w = 0; w < W; ++w) grad_product[column + w] = from_float<T>(4.0f * shared.v[column + w] * sums[w]);
+        for (int w = 0; w < W; ++w) sums[w] *= 4.0f * v[w];
+        store_floats(grad_product + column, sums);
       });
 }
 
@@ -202,7 +201,7 @@ cudaError_t attention_decoder_backward(int dtype, const void* keys, const int64_
                                static_cast<T*>(grad_product),
                                partial,
                                through};
-    return launch_grid(true, reversed_decoder_kernel<T>, dim3(unsigned(blocks)), dim3(decoder_threads),
+    return launch_grid(true, reversed_decoder_kernel<T>, blocks, decoder_threads,
                        size_t(ReversedLayout<T>(shape).bytes), stream, a);
   });
 }

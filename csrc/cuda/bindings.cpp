@@ -69,9 +69,9 @@ PYBIND11_MODULE(_cuda, module) {
   });
   module.def("attention_chunk", &attention_chunk);
   module.def("key_exponentials_parts", &key_exponentials_parts);
-  module.def("score_backward_plan",
-             [](int dtype, int64_t batch, int64_t rows, int64_t others, int64_t units, bool all_aligned) {
-               const ScoreBackwardPlan plan = score_backward_plan(dtype, batch, rows, others, units, all_aligned);
-               return pybind11::make_tuple(plan.splits, plan.rows_of_v);
-             });
+  module.def("score_backward_plan", [](int dtype, int64_t batch, int64_t rows, int64_t others, int64_t units,
+                                       bool all_aligned, int multiprocessors) {
+    const ScoreBackwardPlan plan = score_backward_plan(dtype, batch, rows, others, units, all_aligned, multiprocessors);
+    return pybind11::make_tuple(plan.splits, plan.rows_of_v);
+  });
 }

@@ -34,8 +34,8 @@ __device__ __forceinline__ bool place(int64_t rows, int64_t hidden, int64_t* row
   return *row < rows;
 }
 
-inline dim3 elementwise_blocks(int64_t rows, int64_t hidden, int64_t width) {
-  return dim3(unsigned(ceil_div(rows * ceil_div(hidden, width), elementwise_threads)));
+inline int64_t elementwise_blocks(int64_t rows, int64_t hidden, int64_t width) {
+  return ceil_div(rows * ceil_div(hidden, width), elementwise_threads);
 }
 
 // Units of a thread: 16 bytes of the narrower of two dtypes where everything is aligned, else one.

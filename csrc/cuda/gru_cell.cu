@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(elementwise_threads)
   for (int w = 0; w < W; ++w) {
     r[w] = sigmoid(input_r[w] + hidden_r[w]);
     z[w] = sigmoid(input_z[w] + hidden_z[w]);
-    n[w] = tanhf(fmaf(r[w], hidden_n[w], input_n[w]));
+    n[w] = gru_candidate(r[w], input_n[w], hidden_n[w]);
     result[w] = gru_interpolate(z[w], n[w], state[w]);
   }
   store_floats(new_hidden + row * size + unit, result);

@@ -8,19 +8,21 @@
 namespace seq2seq_fast {
 
 // Queries are query_distance elements apart. Positions of a source that one block takes; attend_forward needs (2 + D) B
-// Tq floats of `partial` for each chunk, none where one chunk holds all positions.
-int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions);
+// Tq floats of `partial` for each chunk, none where one chunk holds all positions. A block takes four queries, or one
+// where four need more than most_shared_bytes of shared memory.
+int64_t attention_chunk(int64_t batch, int64_t queries, int64_t positions, int multiprocessors);
 
 cudaError_t attend_forward(int dtype, const void* query, const void* keys, const void* values,
                            const float* exponentials, const bool* in_range, const void* v, const int64_t* lengths,
                            const bool* mask, void* context, float* weights, float* logsumexp, float* partial,
                            int64_t query_distance, int64_t batch, int64_t queries, int64_t positions, int64_t units,
-                           int64_t size, int64_t chunk, cudaStream_t stream);
+                           int64_t size, int64_t chunk, int64_t most_shared_bytes, cudaStream_t stream);
 
 // grad_weights [B, Tq, Tx] = grad_context values^T + through_weights.
 cudaError_t attend_backward_weights(int dtype, const void* grad_context, const void* values,
                                     const float* through_weights, float* grad_weights, int64_t batch, int64_t queries,
-                                    int64_t positions, int64_t size, cudaStream_t stream);
+                                    int64_t positions, int64_t size, int64_t chunk, int64_t most_shared_bytes,
+                                    cudaStream_t stream);
 
 // The gradient of the scores in place of that of the weights. With logsumexp, `weights` holds the scores at first.
 cudaError_t attend_backward_softmax(float* weights, float* grads, const float* logsumexp, const int64_t* lengths,
@@ -40,14 +42,15 @@ cudaError_t key_exponentials(int dtype, const void* keys, float* exponentials, b
 // scores [B, Tq, Tx] in the inputs' dtype, or for_softmax in float without their constant sum(v).
 cudaError_t additive_score_forward(int dtype, const void* query, const void* keys, const float* exponentials,
                                    const bool* in_range, const void* v, void* scores, bool for_softmax, int64_t batch,
-                                   int64_t queries, int64_t positions, int64_t units, cudaStream_t stream);
+                                   int64_t queries, int64_t positions, int64_t units, int64_t chunk,
+                                   int64_t most_shared_bytes, cudaStream_t stream);
 
 // How the gradients of a score come in parts that the caller adds up: [splits, B, N, A] and [rows_of_v, A].
 struct ScoreBackwardPlan {
   int64_t splits, rows_of_v;
 };
 ScoreBackwardPlan score_backward_plan(int dtype, int64_t batch, int64_t rows, int64_t others, int64_t units,
-                                      bool all_aligned);
+                                      bool all_aligned, int multiprocessors);
 
 // own [B, N, A] is the queries and other [B, M, A] the keys, or the other way round; grad has these strides. Gives
 // grad_own, or partial where it is split, and partial_v where it is asked for.
@@ -132,7 +135,7 @@ cudaError_t attention_decoder_backward(int dtype, const void* keys, const int64_
                                        int64_t gates, int blocks, int rows, int parts, bool keys_resident,
                                        cudaStream_t stream);
 
-// What a plan asks of the current device.
+// What a plan asks of the current device; an error where the driver is too old, or nothing was compiled for it.
 struct DeviceLimits {
   int multiprocessors, shared_bytes_per_block, cooperative;
 };

@@ -42,7 +42,9 @@ struct ProductTerm {
 };
 
 // Each warp takes P of the rows [first, last) of `rows` [., units] at a time, its lanes the units; `queries`
-// [Q, stride] and `v` lie in shared memory. Lane 0 calls store(query, row, sum).
+// [Q, stride] and `v` lie in shared memory, where 16-byte accesses of neighbouring lanes meet in no bank or, for the
+// eight numbers of a lane whose rows have 16 bits, in two lanes' at a time; their rows are 16-byte aligned. Lane 0
+// calls store(query, row, sum).
 template <class Term, int W, int Q, int P, class R, class Store>
 __device__ __forceinline__ void row_sums(const R* rows, int64_t units, int64_t first, int64_t last,
                                          const float* queries, int stride, const float* v, Store store) {
@@ -57,17 +59,18 @@ __device__ __forceinline__ void row_sums(const R* rows, int64_t units, int64_t f
       Packed<R, W> keys[P];
 #pragma unroll
       for (int p = 0; p < P; ++p) keys[p] = Packed<R, W>::load(row[p] + unit);
+      const auto scale = Packed<float, W>::load(v + unit);
 #pragma unroll
       for (int q = 0; q < Q; ++q) {
-        const float* query = queries + q * stride + unit;
+        const auto query = Packed<float, W>::load(queries + q * stride + unit);
 #pragma unroll
         for (int p = 0; p < P; ++p) {
           if constexpr (W == 1) {
-            sums[q][p] += Term::single(query[0], keys[p][0], v[unit]);
+            sums[q][p] += Term::single(query[0], keys[p][0], scale[0]);
           } else {
 #pragma unroll
             for (int i = 0; i < W; i += 2)
-              sums[q][p] += Term::pair(query + i, keys[p][i], keys[p][i + 1], v + unit + i);
+              sums[q][p] += Term::pair(query.items + i, keys[p][i], keys[p][i + 1], scale.items + i);
           }
         }
       }

@@ -22,9 +22,10 @@ __host__ __device__ constexpr int64_t product_stride(int64_t depth) {
 // sums += a b^T for a [16, 16] and b [8, 16], as mma.sync.m16n8k16 spreads them: with group g = lane / 4 and t = lane %
 // 4, a holds (g, 2t..), (g + 8, 2t..), (g, 2t + 8..), (g + 8, 2t + 8..), b holds (g, 2t..), (g, 2t + 8..), two numbers
 // a register, and sums (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// Devices without the instruction, which nvcc compiles for unless it is told otherwise, get the host's twin.
 template <class T>
 __device__ __forceinline__ void tensor_core_product(float (&sums)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-#ifdef __CUDA_ARCH__
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   if constexpr (std::is_same_v<T, Half>) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"

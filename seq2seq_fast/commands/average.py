@@ -9,15 +9,20 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
     from torch import Tensor
 
+    from seq2seq_fast.data import Vocabulary
+    from seq2seq_fast.nn import Seq2Seq
+
 
 def make_parser() -> ArgumentParser:
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(
         description="Write a model whose weights are the mean of several: of model folders, of checkpoints "
-        "(MODEL/training/checkpoints/*.ckpt), or of the best or the last checkpoints that one training has kept.",
+        "(MODEL/training/checkpoints/*.ckpt), or of the best or the last checkpoints that one training has kept. "
+        "Of one checkpoint alone it makes the model folder that the other commands take.",
         usage="seq2seq-fast average MODEL (--best N | --last N) --output FOLDER\n"
-        "       seq2seq-fast average INPUT INPUT [INPUT ...] --output FOLDER",
+        "       seq2seq-fast average INPUT INPUT [INPUT ...] --output FOLDER\n"
+        "       seq2seq-fast average CHECKPOINT --output FOLDER",
         exit_on_error=False,
     )
     parser.add_argument(
@@ -39,13 +44,13 @@ def make_parser() -> ArgumentParser:
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
-    from seq2seq_fast.decoding.model_folder import check_model_output, load_model_folder, save_model_folder
+    from seq2seq_fast.decoding.model_folder import check_model_output, save_model_folder
     from seq2seq_fast.training.checkpoints import average_weights
 
     output = Path(namespace.output)
     check_model_output(output, overwrite=namespace.overwrite)
     inputs = _inputs(namespace)
-    model, source, target = load_model_folder(_folder_of(inputs[0]))
+    model, source, target = _model_of(inputs[0])
     states = [(str(path), _weights(path, [source, target])) for path in inputs]
     for path in inputs[1:]:
         _check_alike(model.config, path)
@@ -54,7 +59,8 @@ def run(namespace: Namespace) -> None:
         raise InputError(f"{inputs[0]}: is of another model than the folder {_folder_of(inputs[0])} holds")
     model.load_state_dict(weights)
     save_model_folder(output, model, source, target)
-    print(f"{output}: the average of {', '.join(path.name for path in inputs)}")
+    what = "the average of" if len(inputs) > 1 else "the weights of"
+    print(f"{output}: {what} {', '.join(path.name for path in inputs)}")
 
 
 def _inputs(namespace: Namespace) -> list[Path]:
@@ -67,7 +73,7 @@ def _inputs(namespace: Namespace) -> list[Path]:
     which: Literal["best", "last"] = "last" if namespace.best is None else "best"
     count = namespace.last if namespace.best is None else namespace.best
     if count is None:
-        if len(inputs) < 2:
+        if len(inputs) < 2 and inputs[0].suffix != ".ckpt":
             raise InputError(f"{inputs[0]}: one alone has no average: name another, or give --best N or --last N")
         return inputs
     if len(inputs) > 1 or count < 1:
@@ -85,6 +91,21 @@ def _folder_of(path: Path) -> Path:
     if places[-3:-1] != ("training", "checkpoints"):
         raise InputError(f"{path}: a checkpoint must lie where its training kept it, in MODEL/training/checkpoints")
     return Path(*places[:-3])
+
+
+def _model_of(path: Path) -> tuple[Seq2Seq, Vocabulary, Vocabulary]:
+    """The model of an input and its vocabularies; a training that has not ended has them beside its checkpoints."""
+    from seq2seq_fast.decoding.model_folder import WEIGHTS, load_model_folder, load_vocabularies
+    from seq2seq_fast.nn import Seq2Seq
+    from seq2seq_fast.training.checks import model_config
+    from seq2seq_fast.training.settings import SETTINGS, read_settings
+
+    folder = _folder_of(path)
+    work = folder / "training"
+    if path.suffix != ".ckpt" or (folder / WEIGHTS).exists() or not (work / SETTINGS).is_file():
+        return load_model_folder(folder)
+    settings, vocabularies = read_settings(work / SETTINGS), load_vocabularies(work)
+    return Seq2Seq(model_config(settings["model"], vocabularies)), *vocabularies
 
 
 def _check_alike(config: Any, path: Path) -> None:

@@ -50,10 +50,13 @@ def run(namespace: Namespace) -> None:
     translator, search = load(namespace)
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
     compared = [Translator.load(folder, namespace.device) for folder in namespace.compare]
-    origin = (f"{namespace.src}: line", 1)
+
+    def translate(by: Translator, what: str = "translate") -> list[str]:
+        with Progress(what, "sentences", len(sources)) as shown:
+            return by.translate(sources, search, told=shown.add, origin=(f"{namespace.src}: line", 1))
+
     started = time.perf_counter()
-    with Progress("translate", "sentences", len(sources)) as shown:
-        hypotheses = translator.translate(sources, search, told=shown.add, origin=origin)
+    hypotheses = translate(translator)
     seconds = time.perf_counter() - started
     # Before anything is written, which may fail: the score has cost the most time.
     print(score(hypotheses, references), flush=True)
@@ -62,7 +65,10 @@ def run(namespace: Namespace) -> None:
     if namespace.output is not None:
         write_lines(namespace.output, hypotheses)
     if namespace.by_length is not None:
-        others = [other.translate(sources, search, origin=origin) for other in compared]
+        others = [
+            translate(other, f"translate with {folder}")
+            for other, folder in zip(compared, namespace.compare, strict=True)
+        ]
         _draw_by_length(namespace, sources, [hypotheses, *others], references)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def load(namespace: Namespace) -> tuple[Translator, Any]:
     from seq2seq_fast.data import InputError
     from seq2seq_fast.decoding import SearchConfig, Translator
 
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", namespace.device):
+        raise InputError(f"device {namespace.device}: there are cpu, cuda, and cuda:N for GPU N of several")
     try:
         torch.empty(0, device=namespace.device)
     except (RuntimeError, AssertionError) as error:

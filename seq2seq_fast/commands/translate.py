@@ -65,27 +65,27 @@ def run(namespace: Namespace) -> None:
     lines = 1 if namespace.input == "-" and sys.stdin.isatty() else max(1, namespace.lines)
     number = 0
     # On a terminal the translations themselves show how far it is.
-    shown = Progress("translate", "lines", shown=not sys.stdout.isatty())
-    for block in _blocks(_sentences(namespace), lines):
-        sentences, prefixes = zip(*block, strict=True)
-        translations = translator.search(
-            sentences,
-            search,
-            n_best=namespace.n_best,
-            prefixes=prefixes,
-            told=shown.add,
-            origin=(f"{_name(namespace)}: line", number + 1),
-        )
-        for sentence, found in zip(sentences, translations, strict=True):
-            number += 1
-            if namespace.format == "jsonl":
-                print(json.dumps(_record(number, sentence, found), ensure_ascii=False))
-            elif namespace.n_best == 1:
-                print(found[0].text)
-            else:
-                for translation in found:
-                    print(f"{number} ||| {translation.text} ||| {translation.score:.4f}")
-        sys.stdout.flush()
+    with Progress("translate", "lines", shown=not sys.stdout.isatty()) as shown:
+        for block in _blocks(_sentences(namespace), lines):
+            sentences, prefixes = zip(*block, strict=True)
+            translations = translator.search(
+                sentences,
+                search,
+                n_best=namespace.n_best,
+                prefixes=prefixes,
+                told=shown.add,
+                origin=(f"{_name(namespace)}: line", number + 1),
+            )
+            for sentence, found in zip(sentences, translations, strict=True):
+                number += 1
+                if namespace.format == "jsonl":
+                    print(json.dumps(_record(number, sentence, found), ensure_ascii=False))
+                elif namespace.n_best == 1:
+                    print(found[0].text)
+                else:
+                    for translation in found:
+                        print(f"{number} ||| {translation.text} ||| {translation.score:.4f}")
+            sys.stdout.flush()
 
 
 def _record(number: int, sentence: str, found: list[Translation]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.additive_score import score_gradients, softmax_scores
+from seq2seq_fast.cuda_kernels.additive_score import attention_chunk, score_gradients, softmax_scores
 from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous, dtype_of
 
 # Where backward recomputes the weights it works through the queries in parts of at most this many weights.
@@ -53,17 +53,17 @@ def attend_into(
     batch, queries, units = query.shape
     if partial is None:
         partial = partial_contexts(engine, batch, queries, keys, values)
+    chunk = attention_chunk(engine, keys, batch, queries, keys.shape[1])
     engine.launch(
         "attend_forward", keys, dtype_of(keys), query, keys, values, exponentials, in_range, v, lengths, mask,
         context, weights, logsumexp, partial if partial.numel() else None, query.stride(0) if queries == 1 else units,
-        batch, queries, keys.shape[1], units, values.shape[2],
-        engine.module.attention_chunk(batch, queries, keys.shape[1]),
+        batch, queries, keys.shape[1], units, values.shape[2], chunk, engine.device(keys).shared_bytes,
     )  # fmt: skip
 
 
 def partial_contexts(engine: Engine, batch: int, queries: int, keys: Tensor, values: Tensor) -> Tensor:
     """Room for the chunks of a source, empty where one chunk holds it."""
-    chunk = engine.module.attention_chunk(batch, queries, keys.shape[1])
+    chunk = attention_chunk(engine, keys, batch, queries, keys.shape[1])
     chunks = -(-keys.shape[1] // chunk)
     return acc_empty(keys, chunks * (2 + values.shape[2]) * batch * queries if chunks > 1 else 0)
 
@@ -134,7 +134,8 @@ def score_gradient(
     grads = acc_empty(values, batch, queries, positions) if out is None else out
     engine.launch(
         "attend_backward_weights", values, dtype_of(values), grad_context, values, through_weights, grads, batch,
-        queries, positions, size,
+        queries, positions, size, attention_chunk(engine, values, batch, queries, positions),
+        engine.device(values).shared_bytes,
     )  # fmt: skip
     engine.launch(
         "attend_backward_softmax", values, weights, grads, logsumexp, lengths, mask, batch, queries, positions

@@ -40,9 +40,15 @@ def _scores(engine, query, keys, exponentials, in_range, v, scores, for_softmax)
     batch, queries, units = query.shape
     engine.launch(
         "additive_score_forward", keys, dtype_of(keys), query, keys, exponentials, in_range, v, scores, for_softmax,
-        batch, queries, keys.shape[1], units,
+        batch, queries, keys.shape[1], units, attention_chunk(engine, keys, batch, queries, keys.shape[1]),
+        engine.device(keys).shared_bytes,
     )  # fmt: skip
     return scores
+
+
+def attention_chunk(engine: Engine, like: Tensor, batch: int, queries: int, positions: int) -> int:
+    """Positions of a source that one block takes, so that the tensor's device has enough to do."""
+    return engine.module.attention_chunk(batch, queries, positions, engine.device(like).multiprocessors)
 
 
 def additive_score_backward(
@@ -81,8 +87,9 @@ def _owned(engine, own, other, v, grad, strides, need_own, need_v):
     others = other.shape[1]
     grad_own = torch.empty_like(own) if need_own else None
     aligned = all(t.data_ptr() % 16 == 0 for t in (own, other, v) if t.numel())
-    plan = engine.module.score_backward_plan(dtype_of(own), batch, rows, others, units, aligned)
-    splits, rows_of_v = plan
+    splits, rows_of_v = engine.module.score_backward_plan(
+        dtype_of(own), batch, rows, others, units, aligned, engine.device(own).multiprocessors
+    )
     partial = acc_empty(own, splits, *own.shape) if need_own and splits > 1 else None
     partial_v = acc_empty(own, rows_of_v, units) if need_v else None
     engine.launch(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, addressable, dtype_of
 from seq2seq_fast.cuda_kernels.plan import DecoderPlan, plan_decoder
 
 
@@ -40,6 +40,7 @@ def forward_in_one_launch(
     contexts themselves are made for all positions behind the launch.
     """
     keys, values, exponentials, in_range, v, lengths, mask = source
+    keys, exponentials = addressable(keys), addressable(exponentials)
     batch, target, features = inputs.shape
     size, positions, units = state.shape[1], keys.shape[1], keys.shape[2]
     gates = weight_ih.shape[0] // size

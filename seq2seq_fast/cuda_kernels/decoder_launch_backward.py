@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, addressable, dtype_of
 from seq2seq_fast.cuda_kernels.plan import DecoderPlan
 from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 
@@ -67,6 +67,7 @@ def backward_in_one_launch(
     """
     grad_states, grad_contexts, grad_weights, grad_final_cell = grads
     keys, values, v, lengths, mask = source
+    keys = addressable(keys)
     stacked, context_weight = weights_of
     weights, queries, activations = saved
     target, batch, positions = weights.shape

@@ -25,10 +25,11 @@ class Engine:
 
     def device(self, like: Tensor) -> Device:
         """What a plan needs to know of the tensor's device."""
-        return self._device(like.device.index)
+        return self.limits(like.device.index)
 
     @functools.cache  # noqa: B019  (an engine lives as long as the process)
-    def _device(self, index: int | None) -> Device:
+    def limits(self, index: int | None) -> Device:
+        """The same of a device by its number, None for the current one."""
         if index is None:
             return Device(*self.module.device_limits())
         with torch.cuda.device(index):
@@ -59,6 +60,12 @@ def dtype_of(tensor: Tensor) -> int:
 
 def contiguous(*tensors: Tensor | None) -> tuple:
     return tuple(None if t is None else t.contiguous() for t in tensors)
+
+
+def addressable(tensor: Tensor) -> Tensor:
+    """A contiguous tensor where 16-byte accesses reach it; contiguous() keeps the offset of a view in its storage."""
+    tensor = tensor.contiguous()
+    return tensor.clone() if tensor.data_ptr() % 16 else tensor
 
 
 def as_rows(tensor: Tensor) -> tuple[Tensor, int]:

@@ -18,6 +18,7 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # A multiprocessor's share of a cycle. The second cache gives each of them one sector pair; shared memory 32 banks.
 L2_BYTES, SHARED_BYTES, MULTIPLY_ADDS, SPECIAL_FUNCTIONS = 64, 128, 128, 16
 TENSOR_CORE_MULTIPLY_ADDS = 1024  # 16-bit, mma.sync as on compute capability 8.0; newer ones do more
+ROWS_AT_ONCE = 4  # rows of a source for which a warp reads its operands from shared memory once (csrc/cuda/row_sums.h)
 GRID_BARRIER = 1500  # cycles; two crossings of the second cache and their queue
 
 
@@ -55,7 +56,8 @@ class DecoderPlan:
         keys_resident: each block keeps the keys of its source in shared memory.
         shared_bytes: of a block.
         cycles: of the phases of a step, estimated: the state read by every block, weights read from shared memory, the
-            product's arithmetic, keys and values read, the scores' arithmetic, the two barriers.
+            product's arithmetic, keys and values read, queries and v read for them, the scores' arithmetic, the two
+            barriers.
         parts: of the product's depth that different blocks take.
     """
 
@@ -163,10 +165,20 @@ def step_cycles(
         "weights in shared memory": padded / PRODUCT_ROWS * rows * depth * itemsize / SHARED_BYTES,
         "the product's arithmetic": padded * rows * depth / multiply_adds,
         "keys": rounds * positions * units * itemsize / key_bytes,
+        "queries and v in shared memory": rounds * operand_cycles(positions, 2 * units, itemsize),
         "the scores' special functions": rounds * positions * units * special / SPECIAL_FUNCTIONS,
         "projected values": rounds * positions * gates * ceil_div(hidden, slices) * itemsize / L2_BYTES,
         "barriers of the grid": 2.0 * GRID_BARRIER,
     }
+
+
+def operand_cycles(rows: int, numbers: int, itemsize: int) -> float:
+    """Cycles in which these floats are read from shared memory for each ROWS_AT_ONCE rows.
+
+    A lane reads as many in a row as 16 bytes of the source hold; where those are eight, two lanes meet in each bank.
+    """
+    meeting = 2 if itemsize == 2 else 1
+    return ceil_div(rows, ROWS_AT_ONCE) * numbers * 4 * meeting / SHARED_BYTES
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -21,6 +21,7 @@ from seq2seq_fast.cuda_kernels.plan import (
     DecoderPlan,
     Device,
     ceil_div,
+    operand_cycles,
     product_bytes,
     product_stride,
     round_up,
@@ -93,6 +94,7 @@ def backward_cycles(
         "weights in shared memory": padded / PRODUCT_ROWS * rows * depth * itemsize / SHARED_BYTES,
         "the product's arithmetic": padded * rows * depth / multiply_adds,
         KEYS: rounds * positions * units * itemsize / (SHARED_BYTES if keys_resident else L2_BYTES),
+        "gradients of gates in shared memory": rounds * operand_cycles(positions, gates * hidden, itemsize),
         # An exponential and half a reciprocal a unit.
         "the scores' special functions": rounds * positions * units * 1.5 / SPECIAL_FUNCTIONS,
         "projected values": rounds * positions * gates * hidden * itemsize / L2_BYTES,

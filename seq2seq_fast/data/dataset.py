@@ -10,6 +10,7 @@ from seq2seq_fast.data.encoding import EncodedPair, encode_pairs
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
+from seq2seq_fast.progress import Progress
 
 
 class PairDataset(Dataset[EncodedPair]):
@@ -21,6 +22,7 @@ class PairDataset(Dataset[EncodedPair]):
         max_length: leave out pairs with an empty side or with more pieces than this on either side (begin and end
             not counted); None keeps every pair.
         alignments: of the pairs' words, for those who want links of their pieces.
+        shown: counts the pairs.
 
     Attributes:
         lengths: the number of pieces of each pair's source and target, with begin and end pieces.
@@ -36,9 +38,11 @@ class PairDataset(Dataset[EncodedPair]):
         *,
         max_length: int | None = None,
         alignments: WordAlignments | None = None,
+        shown: Progress | None = None,
     ) -> None:
+        counted = pairs if shown is None else shown.over(pairs)
         self._encoded = list(
-            encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length, alignments=alignments)
+            encode_pairs(counted, source_vocabulary, target_vocabulary, max_length, alignments=alignments)
         )
         self.lengths = [(len(pair.source), len(pair.target)) for pair in self._encoded]
         self.left_out = len(pairs) - len(self._encoded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,15 +14,17 @@ def check_ranges(
     settings: Any,
     *,
     at_least: Mapping[str, int] | None = None,
+    at_most: Mapping[str, int] | None = None,
     above_zero: Sequence[str] = (),
     shares: Sequence[str] = (),
 ) -> None:
-    """Check that numbers of a settings object are in range; None passes.
+    """Check that numbers of a settings object are finite and in range; None passes.
 
     Args:
         group: the settings' name, for the message.
         settings: has an attribute for each name.
         at_least: the smallest values.
+        at_most: the largest values.
         above_zero: names of what must be larger than zero.
         shares: names of what must be at least 0 and less than 1.
 
@@ -31,13 +34,18 @@ def check_ranges(
 
     def check(name: str, holds: bool, wanted: str) -> None:
         if not holds:
-            raise InputError(f"{group}.{name} must be {wanted}; got {getattr(settings, name):g}")
+            got = value(name)
+            raise InputError(f"{group}.{name} must be {wanted}; got {f'{got:g}' if isinstance(got, float) else got}")
 
     def value(name: str) -> Any:
         return getattr(settings, name)
 
+    for name in {**(at_least or {}), **(at_most or {}), **dict.fromkeys((*above_zero, *shares))}:
+        check(name, not isinstance(value(name), float) or math.isfinite(value(name)), "a finite number")
     for name, low in (at_least or {}).items():
         check(name, value(name) is None or value(name) >= low, f"at least {low}")
+    for name, high in (at_most or {}).items():
+        check(name, value(name) is None or value(name) <= high, f"at most {high}")
     for name in above_zero:
         check(name, value(name) is None or value(name) > 0, "larger than 0")
     for name in shares:

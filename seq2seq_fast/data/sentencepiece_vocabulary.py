@@ -70,7 +70,7 @@ class SentencePieceVocabulary(Vocabulary):
                 num_threads=1,
                 minloglevel=2,
             )
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise InputError(f"no vocabulary of {size:,} pieces can be made: {_reason(error)}") from None
         return cls(model.getvalue())
 
@@ -130,6 +130,6 @@ class SentencePieceVocabulary(Vocabulary):
         return self._model
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """Return the sentence of sentencepiece's message that a person can use, without source file and line."""
     return re.sub(r"^.*\]\s*", "", str(error).strip().splitlines()[-1]) or "see sentencepiece's message above"

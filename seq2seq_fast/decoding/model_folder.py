@@ -93,9 +93,14 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
     """Read what `save_model_folder` wrote; the model is in evaluation mode.
 
     Raises:
-        InputError: the folder is missing, is no model folder, or its parts do not belong together.
+        InputError: the folder is missing, is no model folder, its parts do not belong together, or its weights are not
+            finite.
     """
     folder = Path(folder)
+    if folder.suffix == ".ckpt" and folder.is_file():
+        raise InputError(
+            f"{folder}: is a checkpoint: make a model folder of it with seq2seq-fast average {folder} --output FOLDER"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such model folder")
     for name in (CONFIG, WEIGHTS):
@@ -106,6 +111,11 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
         load_model(model, folder / WEIGHTS, strict=True)
     except Exception as error:  # whatever a broken file makes the loaders raise
         raise InputError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from error
+    if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+        raise InputError(
+            f"{folder}: the model has weights that are no numbers: its training has failed; "
+            "train anew with a lower optimization.learning_rate"
+        )
     model = model.to(device).eval()
     source, target = load_vocabularies(folder)
     sizes = (model.config.source_vocabulary_size, model.config.target_vocabulary_size)

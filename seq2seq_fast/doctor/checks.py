@@ -96,21 +96,28 @@ def check_spoiled_rows(operator: Operator, target: Target) -> Comparisons:
 
 def check_same_bits(operator: Operator, target: Target) -> Comparisons:
     """Two runs give the same bits, while memory that was never written holds NaN."""
-    case = operator.cases(target.quick)[-1]
-    inputs = operator.inputs(case, target.draw)
-    with poisoned_memory(), warnings.catch_warnings():
-        # Deterministic mode, wanted for its NaN alone, warns of what torch itself does not promise.
-        warnings.simplefilter("ignore")
-        first, again = (with_gradients(operator, inputs, target.backend) for _ in "ab")
-    for one, other in zip(first, again, strict=True):
-        for name in one:
-            yield compare_bits(name, str(case), one[name], other[name])
+    for case in [*operator.graphed(), operator.cases(target.quick)[-1]]:
+        inputs = operator.inputs(case, target.draw)
+        with poisoned_memory(), warnings.catch_warnings():
+            # Deterministic mode, wanted for its NaN alone, warns of what torch itself does not promise.
+            warnings.simplefilter("ignore")
+            first, again = (with_gradients(operator, inputs, target.backend) for _ in "ab")
+        for one, other in zip(first, again, strict=True):
+            for name in one:
+                yield compare_bits(name, str(case), one[name], other[name])
 
 
 def check_cuda_graph(operator: Operator, target: Target) -> Comparisons:
     """Forward and backward captured in a CUDA graph and replayed."""
-    case = operator.degenerate()
-    inputs = operator.inputs(case, target.draw).requiring_gradients()
+    for case in operator.graphed():
+        inputs = operator.inputs(case, target.draw).requiring_gradients()
+        found = _replayed(operator, inputs, target)
+        for got, want, bound in zip(found, truth(operator, inputs), operator.bounds(inputs), strict=True):
+            yield from _compare(got, want, str(case), bound)
+
+
+def _replayed(operator: Operator, inputs: Inputs, target: Target) -> list[Outputs]:
+    """Outputs and gradients as a graph's replay leaves them."""
     starts = projections(call(operator, inputs, target.backend))
     found: list[Outputs] = []
 
@@ -121,8 +128,7 @@ def check_cuda_graph(operator: Operator, target: Target) -> Comparisons:
     graph = captured(run)
     graph.replay()
     torch.cuda.synchronize(target.device)
-    for got, want, bound in zip(found, truth(operator, inputs), operator.bounds(inputs), strict=True):
-        yield from _compare(got, want, str(case), bound)
+    return found
 
 
 CHECKS: dict[str, Callable[[Operator, Target], Comparisons]] = {

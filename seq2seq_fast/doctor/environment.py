@@ -12,19 +12,27 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 import seq2seq_fast
+from seq2seq_fast.cuda_kernels.engine import Engine
+from seq2seq_fast.cuda_kernels.outlook import outlook
+from seq2seq_fast.cuda_kernels.plan import Device
 
 # Environment variables that change what is measured.
 VARIABLES = (
+    "CUDA_HOME",
     "CUDA_LAUNCH_BLOCKING",
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
     "PYTORCH_CUDA_ALLOC_CONF",
+    "SEQ2SEQ_FAST_BACKEND",
+    "SEQ2SEQ_FAST_BUILD_CPU",
+    "SEQ2SEQ_FAST_BUILD_CUDA",
     "SEQ2SEQ_FAST_CPU_CAPABILITY",
     "SEQ2SEQ_FAST_CPU_LIBRARY",
     "TORCH_CUDA_ARCH_LIST",
@@ -43,6 +51,7 @@ def describe() -> dict[str, Any]:
         "compilers": {"C++": cpp_compiler(), "nvcc": nvcc()},
         "driver": driver(),
         "devices": devices(),
+        "decoder_plans": decoder_plans(),
         "backends": backend_table(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
@@ -57,7 +66,8 @@ def versions() -> dict[str, str]:
     with suppress(ImportError):
         info = importlib.import_module("seq2seq_fast._build_info")
         built = ", ".join(info.CPU_CAPABILITIES) or f"nothing ({info.CPU_REASON})"
-        found["compiled parts"] = f"{built}, for torch {info.TORCH_VERSION}"
+        on_cpu = f"CPU engine: {built}, for torch {info.TORCH_VERSION}"
+        found["compiled parts"] = f"{on_cpu}; CUDA engine: {_cuda_engine(info)}"
     return found
 
 
@@ -87,6 +97,24 @@ def devices() -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def decoder_plans() -> list[dict[str, str]]:
+    """Whether the CUDA engine runs a decoder in one launch on each device, at known sizes; empty where it cannot."""
+    if not torch.cuda.is_available() or not seq2seq_fast.backends()["cuda"].usable:
+        return []
+    engine = Engine(importlib.import_module("seq2seq_fast._cuda"))
+    return [row for i in range(torch.cuda.device_count()) for row in plans_of(f"cuda:{i}", engine.limits(i))]
+
+
+def plans_of(name: str, device: Device) -> list[dict[str, str]]:
+    return [
+        {
+            "device": name, "sizes": one.sizes, "cell": one.cell, "dtype": one.dtype, "forward": str(one.forward),
+            "backward": str(one.backward),
+        }
+        for one in outlook(device)
+    ]  # fmt: skip
 
 
 def backend_table() -> list[dict[str, Any]]:
@@ -126,12 +154,22 @@ def cpp_compiler() -> str:
 
 
 def nvcc() -> str:
+    """The one that setup.py takes: of CUDA_HOME where that is set."""
+    home = os.environ.get("CUDA_HOME")
     try:
-        text = _output_of("nvcc", "--version")
+        text = _output_of(str(Path(home, "bin", "nvcc")) if home else "nvcc", "--version")
     except (OSError, subprocess.SubprocessError):
         return NONE_FOUND
     release = re.search(r"release [\d.]+", text)
     return release.group() if release else NONE_FOUND
+
+
+def _cuda_engine(info: ModuleType) -> str:
+    """Whether it was built, and for which compute capabilities."""
+    if info.CUDA_REASON:
+        return f"not built ({info.CUDA_REASON})"
+    names = [re.sub(r"(\d)(?=[af]?(\+PTX)?$)", r".\1", name) for name in getattr(info, "CUDA_ARCHITECTURES", ())]
+    return f"for compute capability {', '.join(names)}" if names else "built"
 
 
 def _load() -> float:

@@ -46,6 +46,9 @@ def environment_rows(environment: dict[str, Any]) -> list[Row]:
     ]
     if not environment["devices"]:
         rows.append(("device cuda", "none that this torch can use"))
+    for plan in environment["decoder_plans"]:
+        about = f"{plan['device']}, {plan['cell']} decoder in {plan['dtype']} at {plan['sizes']}"
+        rows += [(f"{about}, {passed}", plan[passed]) for passed in ("forward", "backward")]
     return rows + [(name, value) for name, value in environment["variables"].items()]
 
 

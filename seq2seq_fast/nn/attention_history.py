@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention
@@ -13,11 +12,10 @@ from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import cast_like, no_autocast
 from seq2seq_fast.ops.checks import check_choice, check_tensor
 from seq2seq_fast.reference import additive_attention as reference
+from seq2seq_fast.reference import attention_history as features
 from seq2seq_fast.reference.precision import accumulation_dtype
 
 HISTORIES = ("location", "cumulative", "coverage")
-# N of Tu et al., the most target words that a source word gives.
-_MOST_FERTILE = 2.0
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,8 @@ class HistoryAttention(AdditiveAttention):
         attended = memory.keys.new_zeros(memory.batch, memory.source_length, dtype=dtype)
         if self.kind != "coverage":
             return AttentionHistory(attended)
-        return AttentionHistory(
-            attended, _MOST_FERTILE * torch.sigmoid(self.fertility(memory.values).squeeze(2).to(dtype))
-        )
+        weight, bias = self.fertility.weight, self.fertility.bias
+        return AttentionHistory(attended, features.fertility(memory.values, weight, bias, dtype))
 
     def attend_next(
         self, query: Tensor, memory: AttentionMemory, history: AttentionHistory
@@ -113,11 +110,11 @@ class HistoryAttention(AdditiveAttention):
             query = query.unsqueeze(1)
         beams = history.attended.unsqueeze(1) if single else history.attended
         check_tensor("query", query, "[B, K, Q]", memory.batch, beams.shape[1], self.query_size)
-        projected, features, v = cast_like(
+        projected, told, v = cast_like(
             memory.keys, self.query_projection(query), self._features(beams, history), self.v
         )
         with no_autocast(query.device.type):
-            keys = memory.keys.unsqueeze(1) + features
+            keys = memory.keys.unsqueeze(1) + told
             context, weights = reference.attend(projected, keys, memory.values, v, memory.attended)
         if single:
             context, weights = context.squeeze(1), weights.squeeze(1)
@@ -133,13 +130,9 @@ class HistoryAttention(AdditiveAttention):
 
     def _features(self, attended: Tensor, history: AttentionHistory) -> Tensor:
         """V f [B, K, Tx, A] of what has been attended to [B, K, Tx]."""
-        weight = self.feature_projection.weight
         if self.kind == "coverage":
             assert history.fertility is not None
-            return self.feature_projection(
-                (attended / history.fertility.clamp(min=1e-6).unsqueeze(1)).to(weight.dtype).unsqueeze(3)
-            )
-        if attended.numel() == 0:
-            return weight.new_zeros(*attended.shape, weight.shape[0])
-        filtered = self.filters(attended.to(weight.dtype).flatten(0, 1).unsqueeze(1))
-        return self.feature_projection(filtered.transpose(1, 2)).unflatten(0, attended.shape[:2])
+            found = features.coverage_features(attended, history.fertility, self.feature_projection.weight.dtype)
+        else:
+            found = features.location_features(attended, self.filters.weight)
+        return self.feature_projection(found)

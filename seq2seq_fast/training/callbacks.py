@@ -1,9 +1,9 @@
-"""What watches a training: its speed and its budget."""
+"""What watches a training: its speed, its loss and its budget."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, Timer, TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 
-from seq2seq_fast.data import Batch
+from seq2seq_fast.data import Batch, InputError
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.config import TrainingConfig
 
@@ -24,24 +24,86 @@ tell_once = rank_zero_only(tell)
 class TokensPerSecond(pl.Callback):
     """Show and log how many target tokens a second all processes train together, validation not counted.
 
+    The time of a batch lasts from the end of the one before it, so that waiting for data counts.
+
     Args:
-        window: batches over which it is averaged.
+        window: batches over which it is averaged. Their tokens are added up where they are and read together, since
+            reading waits for the device; the first few are read sooner.
     """
 
     def __init__(self, window: int = 20) -> None:
-        self._tokens: deque[int] = deque(maxlen=window)
-        self._seconds: deque[float] = deque(maxlen=window)
-        self._started = 0.0
+        self._window, self._wanted = window, 1
+        self._tokens: Any = 0
+        self._batches, self._seconds, self._speed = 0, 0.0, 0.0
+        self._since: float | None = None
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, index: int) -> None:
-        self._started = time.perf_counter()
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # A training that goes on within an epoch does not start that one.
+        self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._since = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        self._seconds.append(time.perf_counter() - self._started)
-        self._tokens.append(int(outputs["tokens"]))
-        module.log("tokens_per_second", sum(self._tokens) / sum(self._seconds), prog_bar=True, batch_size=1)
+        self._batches, self._tokens = self._batches + 1, self._tokens + outputs["tokens"]
+        if self._batches == self._wanted:
+            self._pause()
+            self._speed = self._tokens / self._seconds
+            self._wanted = min(2 * self._wanted, self._window)
+            self._batches, self._tokens, self._seconds = 0, 0, 0.0
+            self._since = time.perf_counter()
+        module.log("tokens_per_second", self._speed, prog_bar=True, batch_size=1)
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._pause()
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        """Add the time since the last pause, once the device has done what it was given in it."""
+        self._tokens = int(self._tokens)
+        if self._since is not None:
+            self._seconds += time.perf_counter() - self._since
+        self._since = None
+
+
+class FiniteLoss(pl.Callback):
+    """End a training whose loss is no longer a number, before it writes anything of it.
+
+    Args:
+        last: the checkpoint of the last validation.
+        every: batches between two looks at the loss, each of which waits for the device.
+    """
+
+    def __init__(self, last: Path, every: int = 20) -> None:
+        self._last, self._every = last, every
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        if (index + 1) % self._every == 0:
+            self._check(trainer, "train_loss")
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._check(trainer, "train_loss")
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._check(trainer, "validation_loss")
+
+    def _check(self, trainer: pl.Trainer, name: str) -> None:
+        # A training that is resumed at its end has none yet.
+        if math.isfinite(float(trainer.callback_metrics.get(name, 0.0))):
+            return
+        goes_on = f"; --training.resume=true then goes on from {self._last}" if self._last.exists() else ""
+        raise InputError(
+            f"the loss is no longer a number at step {trainer.global_step:,}: lower optimization.learning_rate{goes_on}"
+        )
 
 
 class ProgressBar(TQDMProgressBar):

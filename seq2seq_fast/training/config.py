@@ -190,7 +190,7 @@ class TeacherForcingConfig:
                 raise InputError(f"teacher_forcing.decay_rate {rate:g} needs a decay; the decay is constant")
             return
         holds, wanted = {
-            "linear": (rate is not None and rate > 0, "larger than 0"),
+            "linear": (rate is not None and 0 < rate < math.inf, "larger than 0 and finite"),
             "exponential": (rate is not None and 0 < rate <= 1, "larger than 0 and at most 1"),
             "inverse_sigmoid": (rate is not None and rate >= 1, "at least 1"),
         }[self.decay]
@@ -232,7 +232,8 @@ class TrainingConfig:
             average if its validation BLEU is better than the best checkpoint's; 0 averages none.
         average_of: Which checkpoints average_checkpoints takes, the best or the last.
         average_always: Write the average even where it is not better.
-        resume: Go on from the last checkpoint in output.
+        resume: Go on from the last checkpoint in output. What the settings say now holds from there on, such as another
+            learning_rate; vocabulary, model and optimizer must be those that it began with.
         overwrite: Replace the model that output already holds, or other files with the names of a model's.
         device: Where to train; auto takes a GPU where there is one.
         devices: Processes of this machine that train together, one a device. Under torchrun it is torchrun that says.
@@ -270,9 +271,10 @@ class TrainingConfig:
             "max_epochs": 1, "max_steps": 1, "patience": 0, "keep_best": 1, "keep_last": 0, "average_checkpoints": 0,
             "devices": 1, "nodes": 1, "seed": 0,
         }  # fmt: skip
-        check_ranges(
-            "training", self, at_least=least, above_zero=("max_minutes", "validate_every"), shares=("average",)
-        )
+        # A generator takes no larger seed, and a clock counts no more minutes.
+        most = {"seed": 2**32 - 1, "max_minutes": 10**9}
+        above_zero = ("max_minutes", "validate_every")
+        check_ranges("training", self, at_least=least, at_most=most, above_zero=above_zero, shares=("average",))
         if self.average_checkpoints == 1:
             raise InputError("training.average_checkpoints must be 0 or at least 2; got 1")
         if self.max_minutes is None and self.max_epochs is None and self.max_steps is None:

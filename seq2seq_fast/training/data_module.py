@@ -156,7 +156,10 @@ def _encoded(
         return open_store(
             config.cache, train, *vocabularies, max_length=config.max_length, workers=config.workers, progress=progress
         )
-    dataset = PairDataset(train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments)
+    with Progress("tokenise", "pairs", len(train.pairs), shown=progress) as shown:
+        dataset = PairDataset(
+            train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments, shown=shown
+        )
     if dataset.not_linked:
         warnings.warn(
             f"{config.train_alignment}: {dataset.not_linked:,} alignments are not used: the vocabulary has "
@@ -223,12 +226,13 @@ def make_vocabularies(
             if not any(pair[side] for pair in pairs):
                 raise InputError(f"{name}: has only empty {('source', 'target')[side]} lines: give it text")
     if config.joint:
-        joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config)
+        joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config, progress)
         return joint, joint
-    source = load_vocabulary(config.source) if config.source else _build(sources, config)
-    target = load_vocabulary(config.target) if config.target else _build(targets, config)
+    source = load_vocabulary(config.source) if config.source else _build(sources, config, progress)
+    target = load_vocabulary(config.target) if config.target else _build(targets, config, progress)
     return source, target
 
 
-def _build(lines: list[str], config: VocabularyConfig) -> Vocabulary:
-    return build_vocabulary(lines, config.kind, config.size)
+def _build(lines: list[str], config: VocabularyConfig, progress: bool) -> Vocabulary:
+    with Progress("build the vocabulary", "sentences", len(lines), shown=progress) as shown:
+        return build_vocabulary(shown.over(lines), config.kind, config.size)

@@ -133,6 +133,19 @@ class TranslationModule(pl.LightningModule):
         for name, gradient in resumed.get("gradients", {}).items():
             parameter = self.get_parameter(name)
             parameter.grad = gradient.to(parameter.device)
+        if resumed:
+            self._take_settings()
+
+    def _take_settings(self) -> None:
+        """Go on with what the settings say now: the checkpoint has the optimizer's of before."""
+        optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        wanted = self._optimization.learning_rate
+        for group in optimizer.param_groups:
+            group["weight_decay"] = self._optimization.weight_decay
+            if group["initial_lr"] != wanted:
+                group["lr"] *= wanted / group["initial_lr"]
+                group["initial_lr"] = wanted
+        scheduler.base_lrs = [wanted] * len(optimizer.param_groups)
 
     def _pending_gradients(self) -> dict[str, Tensor]:
         """Return what batches have added to the gradients since the last step, the mean of all processes."""

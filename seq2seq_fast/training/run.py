@@ -22,13 +22,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
-from seq2seq_fast.decoding.model_folder import WEIGHTS, check_model_output, load_vocabularies, save_model_folder
-from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
+from seq2seq_fast.nn import Seq2Seq
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import (
     Budget,
+    FiniteLoss,
     LastCheckpoint,
     ProgressBar,
     ProgressLines,
@@ -36,6 +37,7 @@ from seq2seq_fast.training.callbacks import (
     ValidationReport,
 )
 from seq2seq_fast.training.checkpoints import WholeCheckpoints, check_resumable, read_weights
+from seq2seq_fast.training.checks import CURVES, check_model, check_output, model_config
 from seq2seq_fast.training.config import (
     DataConfig,
     OptimizationConfig,
@@ -47,9 +49,8 @@ from seq2seq_fast.training.curves import Curves
 from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.module import TranslationModule
-from seq2seq_fast.training.settings import check_same_vocabulary, write_settings
+from seq2seq_fast.training.settings import check_same_settings, write_settings
 
-_CURVES = "curves.png"
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
@@ -91,9 +92,10 @@ def train(
     output = Path(training.output)
     work = output / "training"
     last = work / "checkpoints" / "last.ckpt"
-    _check_output(output, last, training)
+    check_model(model, vocabulary, optimization)
+    check_output(output, last, training)
     if training.resume:
-        check_same_vocabulary(work, vocabulary)
+        check_same_settings(work, vocabulary, optimization)
     _quiet_lightning()
     if training.device != "cuda":
         keep_freed_memory()
@@ -105,9 +107,7 @@ def train(
         if training.resume
         else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress, name=data.name("train"))
     )
-    network = Seq2Seq(_model_config(model, vocabularies))
-    if alignments is not None and network.config.attention is None:
-        raise InputError("optimization.guided_alignment needs attention: model.attention is null")
+    network = Seq2Seq(model_config(model, vocabularies))
     if training.resume:
         check_resumable(last, network, training.max_epochs)
     devices, nodes = _processes(training)
@@ -115,8 +115,7 @@ def train(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
         processes=devices * nodes, progress=training.progress,
     )  # fmt: skip
-    if training.progress:
-        _announce(network, vocabularies, batches, len(validation_pairs))
+    _announce(network, vocabularies, batches, len(validation_pairs))
     forcing = teacher_forcing or TeacherForcingConfig()
     budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
     references = [pair.target for pair in validation_pairs]
@@ -124,8 +123,8 @@ def train(
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
-    curves = Curves(output / _CURVES)
-    callbacks = [*_callbacks(training, budget), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
+    curves = Curves(output / CURVES)
+    callbacks = [*_callbacks(training, budget, last), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     except MisconfigurationException as error:
@@ -167,19 +166,6 @@ def _announce(
         f"{batches.batches_per_epoch:,} batches an epoch",
         stream=sys.stdout,
     )
-
-
-def _check_output(output: Path, last: Path, training: TrainingConfig) -> None:
-    if training.resume:
-        if not last.is_file():
-            raise InputError(f"{last}: no checkpoint to resume from")
-    elif last.exists() and not (output / WEIGHTS).exists() and not training.overwrite:
-        raise InputError(
-            f"{output} already holds an unfinished training: go on with --training.resume=true, "
-            "or give --training.overwrite=true"
-        )
-    may_replace = training.resume or training.overwrite
-    check_model_output(output, _CURVES, flags="--training.", overwrite=may_replace)
 
 
 @contextmanager
@@ -225,19 +211,10 @@ def _quiet_lightning() -> None:
         warnings.filterwarnings("ignore", f".*{message}.*")
 
 
-def _model_config(model: dict[str, Any], vocabularies: tuple[Vocabulary, Vocabulary]) -> Seq2SeqConfig:
-    source, target = vocabularies
-    if model.get("share_embeddings") and source is not target:
-        raise InputError("model.share_embeddings needs one vocabulary for both languages: set vocabulary.joint to true")
-    try:
-        return Seq2SeqConfig(source_vocabulary_size=len(source), target_vocabulary_size=len(target), **model)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model: {error}") from None
-
-
-def _callbacks(training: TrainingConfig, budget: Budget) -> list[pl.Callback]:
+def _callbacks(training: TrainingConfig, budget: Budget, last: Path) -> list[pl.Callback]:
     # The timer counts also without a limit: the report shows the time.
-    callbacks: list[pl.Callback] = [budget.timer, budget, TokensPerSecond(), ValidationReport(budget.timer)]
+    watching = [FiniteLoss(last), TokensPerSecond(), ValidationReport(budget.timer)]
+    callbacks: list[pl.Callback] = [budget.timer, budget, *watching]
     if training.progress:
         # Lightning's bar is on standard output.
         callbacks.append(ProgressBar(refresh_rate=10) if sys.stdout.isatty() else ProgressLines())

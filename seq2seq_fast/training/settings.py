@@ -12,9 +12,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import whole_file
 from seq2seq_fast.decoding.model_folder import save_vocabularies
-from seq2seq_fast.training.config import VocabularyConfig
+from seq2seq_fast.training.config import OptimizationConfig, VocabularyConfig
 
-_FILE = "settings.yaml"
+SETTINGS = "settings.yaml"
 
 
 @rank_zero_only
@@ -24,23 +24,41 @@ def write_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary] | Non
     if vocabularies is not None:
         save_vocabularies(work, *vocabularies)
     values = {name: value if isinstance(value, dict) else asdict(value) for name, value in settings.items()}
-    with whole_file(work / _FILE) as partial:
+    with whole_file(work / SETTINGS) as partial:
         partial.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def check_same_vocabulary(work: Path, vocabulary: VocabularyConfig) -> None:
-    """Check that a training goes on with the vocabulary that it began with.
+def check_same_settings(work: Path, vocabulary: VocabularyConfig, optimization: OptimizationConfig) -> None:
+    """Check that a training goes on with the vocabulary and the optimizer that it began with.
 
     Raises:
-        InputError: a setting of the vocabulary is another one.
+        InputError: one of these settings is another one, or the file does not hold them.
     """
-    path = work / _FILE
+    path = work / SETTINGS
     if not path.is_file():
         return
-    began = yaml.safe_load(path.read_text(encoding="utf-8"))["vocabulary"]
-    for name, value in asdict(vocabulary).items():
-        if began.get(name, value) != value:
-            raise InputError(
-                f"{path}: this training began with vocabulary.{name} {began[name]}, not {value}: "
-                "resume with that, or train anew into another output"
-            )
+    wanted = {"vocabulary": asdict(vocabulary), "optimization": {"optimizer": optimization.optimizer}}
+    began = read_settings(path)
+    for group, values in wanted.items():
+        for name, value in values.items():
+            if began[group].get(name, value) != value:
+                raise InputError(
+                    f"{path}: this training began with {group}.{name} {began[group][name]}, not {value}: "
+                    "resume with that, or train anew into another output"
+                )
+
+
+def read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the settings of a training, by group and name.
+
+    Raises:
+        InputError: the file cannot be read, or is not what `write_settings` wrote.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {group: dict(settings[group]) for group in ("vocabulary", "model", "optimization")}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not the settings that a training wrote ({type(error).__name__}): bring them back, "
+            "or begin anew with --training.overwrite=true"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
     """Draw a training's loss and, beside it, its validation BLEU, against the optimizer's steps.
 
     Args:
-        curves: points (step, value) of "train_loss", "validation_loss" and "validation_bleu".
+        curves: points (step, value) of "train_loss", "validation_loss" and "validation_bleu"; those that are not finite
+            are left out.
         path: the picture; its ending chooses the format (.png, .svg, .pdf).
     """
     figure = new_figure(7.2, 2.7, layout="constrained")
@@ -59,7 +61,8 @@ def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
         (panels[1], "validation_bleu", "validation", COLORS[1], "o"),
     )
     for axes, name, label, color, marker in drawn:
-        steps, values = zip(*curves[name], strict=True) if curves.get(name) else ((), ())
+        points = [(step, value) for step, value in curves.get(name, ()) if math.isfinite(value)]
+        steps, values = zip(*points, strict=True) if points else ((), ())
         axes.plot(steps, values, label=label, color=color, marker=marker, markersize=3, linewidth=1.2)
     for axes, label in zip(panels, ("loss (nats a piece)", "BLEU (greedy)"), strict=True):
         axes.set_xlabel("step")

@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.gpu_cuda_workloads import operators
 from benchmarks.gpu_devices import RATES
 from benchmarks.gpu_eager import EagerKernel, EagerTrace
-from benchmarks.gpu_report import ReportRow, bound, eager_bound, goals, kernel_table, parser, write
+from benchmarks.gpu_report import parser
+from benchmarks.gpu_rows import ReportRow, bound, eager_bound, write
+from benchmarks.gpu_tables import goals, kernel_table, operator_table
 from benchmarks.gpu_traffic import moved
 from benchmarks.gpu_workloads import attention
 from benchmarks.sass import parse_sass
@@ -90,6 +93,15 @@ def test_the_table_shows_ratios():
     assert "4.00" in kernel_table([ROW])
 
 
+def test_a_pass_is_compared_with_eager_and_with_nothing_where_there_is_nothing():
+    passes = {"A100": [*attention("one query", torch.float32), *operators(RATES["A100"], [torch.bfloat16])]}
+    table = operator_table(passes, [replace(ROW, operator="one query, forward", bound_us=4.0)], [RATES["A100"]])
+    triton = next(line for line in table.splitlines() if "triton" in line and "one query, forward" in line)
+    assert "4.0 (" in triton
+    cuda = [line for line in table.splitlines() if "cuda" in line]
+    assert any("GRU decoder, paper, forward" in line and "(" not in line for line in cuda)
+
+
 def test_help_explains_the_columns():
     assert "bytes/least" in parser().format_help()
 
@@ -118,6 +130,19 @@ def test_the_hot_loop_leaves_out_branches_that_pass_no_marked_instruction():
     assert (mix.special, mix.fp32, mix.count("LDG")) == (1, 2, 1)
     assert code.loops()[0].mix.special == 2
     assert code.hot_loop("HMMA") is None
+
+
+def test_the_rare_form_of_what_is_marked_is_left_out_where_there_is_another():
+    text = LOOP.replace("FFMA.SAT R4, R5, R6, R7", "FMNMX.NAN R4, R5, R6").replace(
+        "        /*0060*/                   MUFU.EX2 R4, R4 ;\n",
+        "        /*0060*/                   MUFU.EX2 R4, R4 ;\n        /*0064*/   FMNMX.NAN R4, R4, R6 ;\n",
+    )
+    code = parse_sass(text)["kernel"]
+    both, usual = code.hot_loop("FMNMX.NAN"), code.hot_loop("FMNMX.NAN", "MUFU.EX2")
+    assert (both.count_of("FMNMX.NAN"), both.special) == (2, 2)
+    assert (usual.count_of("FMNMX.NAN"), usual.special, usual.count("LDG")) == (1, 1, 1)
+    only = parse_sass(text.replace("/*0030*/                   FMNMX.NAN", "/*0030*/                   FADD"))["kernel"]
+    assert only.hot_loop("FMNMX.NAN", "MUFU.EX2").special == 1
 
 
 def test_a_jump_written_as_a_call_leaves_the_loop():

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+import yaml
 
 from seq2seq_fast import cli
 from seq2seq_fast.data import build_vocabulary
@@ -62,6 +63,20 @@ def test_the_best_and_the_last_checkpoints_of_a_training(models, trained, tmp_pa
     check(tmp_path / "best", models[1:])
     assert run(tmp_path / "a", "--last", 2, "--output", tmp_path / "last") == 0
     check(tmp_path / "last", models[:2])
+
+
+def test_one_checkpoint_becomes_a_model_folder_even_of_a_training_that_has_not_ended(models, trained, tmp_path, capsys):
+    assert run(trained / "step3-bleu8.00.ckpt", "--output", tmp_path / "early") == 0
+    check(tmp_path / "early", models[2:])
+    assert capsys.readouterr().out == f"{tmp_path / 'early'}: the weights of step3-bleu8.00.ckpt\n"
+    for path in tmp_path.glob("a/*.*"):
+        path.unlink()
+    config = {name: value for name, value in vars(models[0].config).items() if not name.endswith("vocabulary_size")}
+    (trained.parent / "settings.yaml").write_text(
+        yaml.safe_dump({"vocabulary": {}, "model": config, "optimization": {}})
+    )
+    assert run(trained / "step3-bleu8.00.ckpt", "--output", tmp_path / "killed") == 0
+    check(tmp_path / "killed", models[2:])
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,23 @@
 """Every kernel compiles for every architecture without a warning and keeps its numbers in registers."""
 
+import inspect
 import re
 import subprocess
+from typing import NamedTuple
 
 import pytest
 import torch
+import torch.utils.cpp_extension
 
 import seq2seq_fast
 from build_support import cuda
-from build_support.cuda_kernels import compile_kernels
+from build_support.cuda_kernels import compile_kernels, compile_ptx
 from build_support.toolchain import ROOT, Unavailable
 from seq2seq_fast.cuda_kernels.plan import THREADS
 
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(sm_\w+)'")
+STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS, SHARED = re.compile(r"Used (\d+) registers"), re.compile(r"(\d+) bytes smem")
 KERNELS = sorted(cuda.SOURCES.glob("*.cu"))
 MOST_REGISTERS = 168  # three blocks of 128 threads, or one and a half of 256, a multiprocessor
 
@@ -23,8 +29,38 @@ def nvcc():
         pytest.skip(str(error))
 
 
+class Resources(NamedTuple):
+    """What ptxas says of a kernel on one architecture: of a thread but for the static shared memory of a block."""
+
+    kernel: str
+    architecture: str
+    stack: int
+    spill_stores: int
+    spill_loads: int
+    registers: int
+    shared: int
+
+
+def parse(messages):
+    """The resources in the order of ``-Xptxas -v``. An entry whose figures are not understood is an error."""
+    found, entry, stack = [], None, None
+    for line in messages.splitlines():
+        if match := ENTRY.search(line):
+            assert entry is None, f"no figures for {entry}"
+            entry, stack = match.groups(), None
+        elif match := STACK.search(line):
+            stack = tuple(map(int, match.groups()))
+        elif match := REGISTERS.search(line):
+            assert entry is not None and stack is not None, line
+            shared = SHARED.search(line)
+            found.append(Resources(*entry, *stack, int(match[1]), int(shared[1]) if shared else 0))
+            entry = None
+    assert entry is None, f"no figures for {entry}"
+    return found
+
+
 def compiled(source, tmp_path, architectures):
-    """Per kernel and architecture: registers, bytes of stack, bytes of spills."""
+    """Every kernel of a source for every architecture."""
     done = subprocess.run(
         [
             nvcc(), "-std=c++17", "-O3", "-fatbin", cuda.gencode(architectures), "-Xptxas=-v", "-Werror=all-warnings",
@@ -33,18 +69,49 @@ def compiled(source, tmp_path, architectures):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = re.findall(
-        r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers",
-        done.stderr,
-    )
-    assert found, done.stderr
-    return [tuple(map(int, numbers)) for numbers in found]
+    return parse(done.stderr)
 
 
 def check(source, tmp_path, architectures):
-    for _, stores, loads, registers in compiled(source, tmp_path, architectures):
-        assert stores == loads == 0, f"{source.name} spills {stores} bytes"
-        assert registers <= MOST_REGISTERS, f"{source.name} needs {registers} registers"
+    found = compiled(source, tmp_path, architectures)
+    ptx = tmp_path / "kernels.ptx"
+    compile_ptx(source, ptx)
+    # A name holds a hash of the file's translation, the same for all that come from one PTX.
+    kernels = {unhashed(name) for name in re.findall(r"\.entry (\w+)", ptx.read_text())}
+    wanted = {(kernel, f"sm_{architecture}") for kernel in kernels for architecture in architectures}
+    assert {(unhashed(one.kernel), one.architecture) for one in found} == wanted and len(found) == len(wanted)
+    for one in found:
+        where = f"{one.kernel} on {one.architecture}"
+        assert one.spill_stores == one.spill_loads == 0, f"{where} spills {one.spill_stores} bytes"
+        assert one.registers <= MOST_REGISTERS, f"{where} needs {one.registers} registers"
+        assert one.shared == 0, f"{where} has {one.shared} bytes of shared memory that its launcher does not know of"
+
+
+def unhashed(name):
+    return re.sub(r"_GLOBAL__N__[0-9a-f]+|_cu_[0-9a-f]+", "", name)
+
+
+MESSAGES = """
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'attend' for 'sm_80'
+ptxas info    : Function properties for attend
+    8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 48 registers, used 1 barriers, 1024 bytes smem, 8 bytes cumulative stack size, 392 bytes cmem[0]
+ptxas info    : Compiling entry function 'combine' for 'sm_90'
+ptxas info    : Function properties for combine
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 32 registers, used 0 barriers
+"""
+
+
+def test_what_ptxas_says_is_read_kernel_by_kernel():
+    assert parse(MESSAGES) == [
+        Resources("attend", "sm_80", 8, 4, 12, 48, 1024), Resources("combine", "sm_90", 0, 0, 0, 32, 0)
+    ]  # fmt: skip
+    with pytest.raises(AssertionError, match=r"no figures for .*attend"):
+        parse(MESSAGES.replace("Used 48 registers", "Uses 48 registers"))
+    with pytest.raises(AssertionError, match=r"no figures for .*combine"):
+        parse(MESSAGES.replace("Used 32 registers", "32 registers"))
 
 
 @pytest.mark.prove
@@ -79,8 +146,28 @@ def test_the_list_of_architectures_is_torchs(monkeypatch):
     assert cuda.architectures("nvcc") == ["80", "90a", "120+PTX"]
     assert cuda.gencode(["90a", "120"]) == "-gencode=arch=compute_90,code=[sm_90a,sm_120]"
     assert cuda.gencode(["80", "120+PTX"]) == "-gencode=arch=compute_80,code=[sm_80,sm_120,compute_80]"
-    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Hopper")
-    with pytest.raises(SystemExit, match="Hopper is no compute capability"):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0; Hopper;9.0 Ampere;")
+    assert cuda.architectures("nvcc") == ["80", "90+PTX", "86+PTX"]
+
+
+def test_torchs_names_of_architectures_are_known(monkeypatch):
+    source = inspect.getsource(torch.utils.cpp_extension._get_cuda_arch_flags)
+    for name, numbers in re.findall(r"\('(\w+(?:\+\w+)?)', '([\d.;+PTX]+)'\)", source):
+        assert cuda.NAMED[name] == numbers, f"torch has {name} for {numbers}"
+
+
+def test_architectures_that_are_too_old_are_left_out_with_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "7.5 8.0 9.0+PTX Volta")
+    assert cuda.architectures("nvcc") == ["80", "90+PTX"]
+    assert "7.5, 7.0+PTX is older than 8.0" in capsys.readouterr().err
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "Turing")
+    with pytest.raises(Unavailable, match=r"Turing: 7\.5\+PTX is older than 8\.0"):
+        cuda.architectures("nvcc")
+
+
+def test_a_list_that_names_no_architecture_costs_the_cuda_engine_alone(monkeypatch):
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "8.0;Hooper")
+    with pytest.raises(Unavailable, match="Hooper is no compute capability"):
         cuda.architectures("nvcc")
 
 

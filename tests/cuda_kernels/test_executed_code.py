@@ -62,6 +62,15 @@ def compare(function, tensors, error, roundings=4):
         assert_near(a, b, error=8 * error, roundings=2 * roundings, name="gradient")
 
 
+def with_room_for_one_query(run):
+    engine = executed_ptx.engine()
+    room, engine.shared_bytes = engine.shared_bytes, 0
+    try:
+        run()
+    finally:
+        engine.shared_bytes = room
+
+
 def names(pattern, *instances):
     return {f"{pattern}<{', '.join(map(str, instance))}>" for instance in instances}
 
@@ -84,6 +93,11 @@ def attention_cases():
             again = names("score_kernel", ("false", dtype, "float", w, 4))
             recomputed = functools.partial(compare, attend(case, False), case.differentiable, error)
             yield Case(f"attention-without-weights-{name}", recomputed, frozenset(kernels | again))
+            alone = names("attend_kernel", (dtype, w, 1)) | names("score_kernel", ("false", dtype, "float", w, 1))
+            alone |= names("weights_backward_kernel", (dtype, w, 1)) | {k for k in kernels if f"{w}, 4>" not in k}
+            alone |= names("values_backward_kernel", (dtype, w, 4)) | names("score_backward_kernel", (dtype, w, 4))
+            no_room = functools.partial(with_room_for_one_query, recomputed)
+            yield Case(f"attention-a-query-a-block-{name}", no_room, frozenset(alone))
         alone = functools.partial(compare, score(case), case.differentiable, error)
         kernels = names("score_kernel", ("true", dtype, dtype, w, q)) | scores
         yield Case(f"score-{name}", alone, frozenset(kernels), name == "float-24-1")
@@ -166,6 +180,21 @@ def test_the_code_agrees_with_float64_truth(case):
     engine.executed.clear()
     case.run()
     assert engine.executed == case.kernels
+
+
+@pytest.mark.parametrize(("dtype", "more_than_least"), [("float", 1.0), ("__nv_bfloat16", 2.0)])
+def test_queries_and_v_are_read_with_few_meetings_in_banks(dtype, more_than_least):
+    """A lane's four floats meet nobody's; of eight, in two accesses, a quarter of a warp reads half the banks twice."""
+    engine = executed_ptx.engine()
+    case = attention_case(1, 1, 4, 512, 16, dtype=DTYPES[dtype])
+    engine.reports = {}
+    try:
+        with torch.no_grad():
+            attend(case)(executed_ptx.BACKEND)(*case.differentiable)
+        banks = engine.reports[f"attend_kernel<{dtype}, {WIDTHS[dtype]}, 1>"].banks
+    finally:
+        engine.reports = None
+    assert 1.0 <= banks.rounds / banks.least <= more_than_least, (banks.rounds, banks.least)
 
 
 @pytest.mark.prove

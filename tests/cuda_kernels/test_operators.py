@@ -4,7 +4,6 @@ import inspect
 import itertools
 
 import pytest
-import torch
 
 from tests.ops import (
     test_additive_attention,
@@ -42,9 +41,8 @@ def operator_tests():
             ]
             for combination in itertools.product(*choices):
                 arguments = {key: value for part in combination for key, value in part.items()}
-                if arguments.get("dtype") != torch.float64:
-                    label = "-".join([name.removeprefix("test_"), *map(str, arguments.values())])
-                    yield pytest.param(function, arguments, id=f"{module.__name__.rpartition('test_')[2]}: {label}")
+                label = "-".join([name.removeprefix("test_"), *map(str, arguments.values())])
+                yield pytest.param(function, arguments, id=f"{module.__name__.rpartition('test_')[2]}: {label}")
 
 
 def _parametrization(mark):

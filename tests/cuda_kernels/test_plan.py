@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from seq2seq_fast.cuda_kernels.outlook import outlook, summary
 from seq2seq_fast.cuda_kernels.plan import A100, B200, H100, RTX_3090, RTX_4090, plan_decoder
 from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 
@@ -100,3 +101,21 @@ def test_the_bound_moves_with_the_batch():
     cycles = {batch: plan(H100, PAPER | {"batch": batch}, 2).cycles for batch in (8, 80, 800)}
     assert cycles[8]["projected values"] < cycles[80]["projected values"] < cycles[800]["projected values"]
     assert cycles[8]["barriers of the grid"] == cycles[800]["barriers of the grid"]
+
+
+def test_an_outlook_names_what_runs_in_one_launch_and_why_the_rest_does_not():
+    on_a100, on_3090 = summary(A100), summary(RTX_3090)
+    assert on_a100.startswith("at the paper's sizes in one launch gru in 16 bits, lstm in 16 bits; in a few launches")
+    assert f"gru in float32 (a block needs {plan(A100, PAPER, 4).shared_bytes} bytes" in on_a100
+    assert "in one launch" not in on_3090 and "lstm in 16 bits (a block needs" in on_3090
+    assert "in a few launches" not in summary(RTX_3090, "Multi30k's sizes")
+    assert {(one.sizes, one.cell, one.dtype) for one in outlook(H100) if not one.why_not} >= {
+        ("the paper's sizes", "lstm", "float32"), ("Multi30k's sizes", "gru", "16 bits"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("itemsize", "forward", "backward"), [(4, 812.5, 1218.75), (2, 1625.0, 2437.5)])
+def test_operands_in_shared_memory_have_their_cost(itemsize, forward, backward):
+    assert plan(H100, PAPER, itemsize).cycles["queries and v in shared memory"] == forward
+    reversed_plan = plan(H100, PAPER, itemsize, planner=plan_decoder_backward)
+    assert reversed_plan.cycles["gradients of gates in shared memory"] == backward

@@ -35,6 +35,13 @@ def test_tsv_gives_two_columns(tmp_path):
     assert read_pairs(tmp_path / "pairs.tsv") == [SentencePair("ja", "yes"), SentencePair("nein", "")]
 
 
+def test_compressed_pairs_and_columns_are_those_of_plain_files(tmp_path):
+    for name, text in (("a.de", "groß\nklein\n"), ("a.en", "big\nsmall\n"), ("a.tsv", "groß\tbig\nklein\tsmall\n")):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    pairs = [SentencePair("groß", "big"), SentencePair("klein", "small")]
+    assert read_pairs(tmp_path / "a.de.gz", tmp_path / "a.en.gz") == pairs == read_pairs(tmp_path / "a.tsv.gz")
+
+
 def test_unequal_line_counts_name_both_files_and_counts(tmp_path):
     (tmp_path / "a.de").write_text("1\n2\n3\n")
     (tmp_path / "a.en").write_text("1\n2\n")

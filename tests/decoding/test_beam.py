@@ -31,8 +31,9 @@ def test_one_beam_is_greedy(alpha, seed):
         torch.testing.assert_close(beam.weights, greedy.weights)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
 @torch.no_grad()
-def test_a_wide_beam_finds_the_best_of_all_translations():
+def test_a_wide_beam_finds_the_best_of_all_translations(alpha):
     vocabulary, longest = 5, 4
     others = [piece for piece in range(vocabulary) if piece != EOS]
     best_sizes = set()
@@ -40,11 +41,11 @@ def test_a_wide_beam_finds_the_best_of_all_translations():
         model = small_model(vocabulary, seed=seed, sharpness=4.0, end=-1.0)
         source, lengths = sources(1, seed=seed)
         found = beam_search(
-            model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=vocabulary**longest, length_penalty=0.0, n_best=3,
-            limits=SearchLimits(0.0, longest),
+            model, source, lengths, bos_id=BOS, eos_id=EOS, beam_size=vocabulary**longest, n_best=3,
+            length_penalty=alpha, limits=SearchLimits(0.0, longest),
         )[0]  # fmt: skip
         every = [
-            (log_probability(model, source[0], list(tokens)), list(tokens))
+            (log_probability(model, source[0], list(tokens)) / penalty_of(size + 1, alpha), list(tokens))
             for size in range(longest)
             for tokens in itertools.product(others, repeat=size)
         ]

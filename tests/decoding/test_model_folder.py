@@ -118,6 +118,12 @@ def test_a_missing_folder_is_named(tmp_path):
         load_model_folder(tmp_path / "nowhere")
 
 
+def test_of_a_checkpoint_it_is_said_what_makes_it_a_model_folder(tmp_path):
+    (tmp_path / "last.ckpt").touch()
+    with pytest.raises(InputError, match=r"is a checkpoint: .* seq2seq-fast average .*last\.ckpt --output FOLDER"):
+        load_model_folder(tmp_path / "last.ckpt")
+
+
 @pytest.mark.parametrize("joint", [True, False])
 def test_vocabularies_of_an_earlier_model_in_the_folder_are_gone(tmp_path, joint):
     save_model_folder(tmp_path, *parts(joint=not joint))

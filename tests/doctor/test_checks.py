@@ -1,11 +1,15 @@
 import pytest
 import torch
 
+from seq2seq_fast.cuda_kernels.plan import H100, plan_decoder
+from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 from seq2seq_fast.doctor import checks
 from seq2seq_fast.doctor.checks import CHECKS, Target, applicable, run_check
 from seq2seq_fast.doctor.operators import OPERATORS, Draw
 from seq2seq_fast.doctor.operators.cells import GRUCell, LSTMCell
+from seq2seq_fast.doctor.operators.decoder import AttentionDecoder
 from tests.doctor.backends import backend_for_tests
+from tests.support.cudafiber.emulated import emulated
 from tests.support.engines import ENGINES
 
 CPU = torch.device("cpu")
@@ -122,6 +126,33 @@ def test_what_a_graph_replays_is_compared(monkeypatch, operator, replayed):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     check = run_check("CUDA graph replay", operator, Target("reference", CPU, torch.float32))
     assert check.passed == (replayed == "as captured"), check.explanations
+
+
+@pytest.mark.parametrize("operator", [o for o in OPERATORS if "decoder" in o.name], ids=by_name)
+def test_the_cuda_engines_one_launch_is_checked_for_every_cell_and_in_graphs(operator):
+    for quick in (True, False):
+        for cases in (operator.cases(quick), operator.graphed()):
+            fitting = [case for case in cases if case.sizes["units"] % 8 == case.sizes["hidden"] % 8 == 0]
+            plans = [
+                planner(
+                    H100, cell=case.options["cell"], reset_after=case.options.get("reset_after", True), itemsize=2,
+                    batch=case.sizes["batch"], positions=case.sizes["source"], units=case.sizes["units"],
+                    hidden=case.sizes["hidden"],
+                )
+                for case in fitting
+                for planner in (plan_decoder, plan_decoder_backward)
+            ]  # fmt: skip
+            assert {case.options["cell"] for case in fitting} == {"rnn", "gru", "lstm"}
+            assert all(plan.fits for plan in plans)
+        assert any(case.sizes["units"] % 8 for case in operator.cases(quick))
+
+
+def test_the_cuda_engines_kernels_pass_the_decoders_checks_in_16_bits():
+    """Under g++, with every device that a GPU would be."""
+    target = Target(emulated().backend, CPU, torch.bfloat16, quick=True)
+    for name in ("outputs", "gradients", "same bits twice"):
+        check = run_check(name, AttentionDecoder(), target)
+        assert check.passed and check.compared, check.explanations
 
 
 def test_large_arguments_are_no_check_of_the_decoder_in_16_bits():

@@ -1,10 +1,14 @@
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import seq2seq_fast
+from seq2seq_fast.cuda_kernels import plan
 from seq2seq_fast.doctor import environment
+from seq2seq_fast.doctor.tables import environment_rows
 from tests.doctor.backends import backend_for_tests
 
 
@@ -12,7 +16,8 @@ from tests.doctor.backends import backend_for_tests
 def programs(tmp_path, monkeypatch):
     """Makes programs that print a text; no other program is found."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
+    for name in ("CXX", "CUDA_HOME"):
+        monkeypatch.delenv(name, raising=False)
 
     def make(name, text):
         program = tmp_path / name
@@ -50,6 +55,43 @@ def test_compilers_and_driver_are_told_by_their_version(programs):
     assert environment.cpp_compiler() == "g++ (Debian) 12.2.0"
     assert environment.nvcc() == "release 12.9"
     assert environment.driver() == "570.86.10"
+
+
+def test_nvcc_is_the_one_of_cuda_home_as_in_a_build(programs, tmp_path, monkeypatch):
+    programs("nvcc", "Cuda compilation tools, release 12.9, V12.9.41")
+    (tmp_path / "bin").mkdir()
+    programs("bin/nvcc", "Cuda compilation tools, release 13.0, V13.0.88")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    assert environment.nvcc() == "release 13.0"
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "nowhere"))
+    assert environment.nvcc() == "none found"
+
+
+@pytest.mark.parametrize(
+    ("built", "told"),
+    [
+        (
+            {"CUDA_REASON": "", "CUDA_ARCHITECTURES": ("80", "90a", "120+PTX")},
+            "CUDA engine: for compute capability 8.0, 9.0a, 12.0+PTX",
+        ),
+        ({"CUDA_REASON": "", "CUDA_ARCHITECTURES": ()}, "CUDA engine: built"),
+        ({"CUDA_REASON": "no nvcc was found in PATH"}, "CUDA engine: not built (no nvcc was found in PATH)"),
+    ],
+)
+def test_compiled_parts_tell_of_the_cuda_engine_and_its_architectures(built, told, monkeypatch):
+    info = SimpleNamespace(CPU_CAPABILITIES=("AVX2",), CPU_REASON="", TORCH_VERSION="2.11", **built)
+    monkeypatch.setitem(sys.modules, "seq2seq_fast._build_info", info)
+    assert environment.versions()["compiled parts"] == f"CPU engine: AVX2, for torch 2.11; {told}"
+
+
+def test_the_cuda_engines_plans_are_told_for_every_device_at_known_sizes():
+    described = environment.describe()
+    assert bool(described["decoder_plans"]) == (torch.cuda.is_available() and seq2seq_fast.backends()["cuda"].usable)
+    described["decoder_plans"] = environment.plans_of("cuda:0", plan.RTX_3090)
+    told = dict(environment_rows(described))
+    assert told["cuda:0, gru decoder in 16 bits at Multi30k's sizes, forward"].startswith("one launch of 82 blocks")
+    assert "a block needs" in told["cuda:0, gru decoder in 16 bits at the paper's sizes, backward"]
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_a_driver_that_does_not_answer_is_none_found(programs):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seq2seq_fast
-from tests.support.cases import attention_case, attention_cases
+from tests.support.cases import AttentionCase, attention_case, attention_cases, misplaced
 from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients, score_error
 
@@ -56,6 +56,16 @@ def test_shapes_beyond_one_block_match_truth(engine, shape):
     assert_true(attention_case(batch, queries, source, units, size, device=engine.device), engine, need_weights=False)
 
 
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("queries", [None, 5])
+def test_tensors_at_any_address_match_truth(engine, dtype, queries):
+    case = attention_case(2, queries, 9, 32, 16, dtype=dtype, device=engine.device)
+    shifted = AttentionCase(*map(misplaced, case.differentiable), None, None)
+    assert_true(shifted, engine)
+    assert_true(shifted, engine, need_weights=False)
+
+
 @pytest.mark.parametrize("engine", ENGINES, ids=str)
 @pytest.mark.parametrize("scale", [5.0, 20.0, 60.0])
 @pytest.mark.parametrize("queries", [None, 6])
@@ -89,8 +99,7 @@ def test_non_finite_values_reach_their_rows_and_no_others(engine, queries, bad):
 @pytest.mark.parametrize("queries", [None, 1, 4])
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
 def test_padding_of_any_content_has_no_weight_and_no_gradient(engine, queries, dtype):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton"
+    if engine.lacks(dtype):
         return
     case = attention_case(
         4, queries, 7, 9, 5, dtype=dtype, device=engine.device, lengths=[7, 3, 0, 5],

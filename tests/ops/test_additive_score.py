@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast import additive_score, attention_memory
-from tests.support.cases import attention_case, attention_cases
-from tests.support.engines import DTYPES, ENGINES, dtype_name
+from tests.support.cases import AttentionCase, attention_case, attention_cases, misplaced
+from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients, score_error
 
 
@@ -22,10 +22,13 @@ def scores(case, backend):
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
 @given(data=st.data())
 def test_scores_and_gradients_match_float64_truth(engine, dtype, data):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton" and dtype == torch.float64
+    if engine.lacks(dtype):
         return
-    case = data.draw(attention_cases(dtype=dtype, device=engine.device))
+    assert_true(data.draw(attention_cases(dtype=dtype, device=engine.device)), engine)
+
+
+def assert_true(case, engine):
+    dtype = case.query.dtype
     (found,), grads = gradients(scores(case, engine.backend), case.differentiable)
     (truth,), true_grads = gradients(scores(case, "reference"), double(case.differentiable))
     allowed = score_error(case.v) + torch.finfo(dtype).eps * float(truth.detach().abs().max() if truth.numel() else 0)
@@ -33,6 +36,14 @@ def test_scores_and_gradients_match_float64_truth(engine, dtype, data):
     assert truth.numel() == 0 or float((found.detach().cpu().double() - truth.detach()).abs().max()) <= allowed
     for name, a, b in zip(("query", "keys", "values", "v"), grads, true_grads, strict=True):
         assert_near(a, b, error=8 * score_error(case.v), roundings=4, name=name)
+
+
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("queries", [None, 5])
+def test_tensors_at_any_address_match_truth(engine, dtype, queries):
+    case = attention_case(2, queries, 9, 32, 16, dtype=dtype, device=engine.device)
+    assert_true(AttentionCase(*map(misplaced, case.differentiable), None, None), engine)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast import attention_decoder
-from tests.support.cases import GATES, decoder_case, decoder_cases, run_decoder
+from tests.support.cases import GATES, decoder_case, decoder_cases, misplaced, run_decoder
 from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients
 
@@ -28,8 +28,7 @@ def assert_true(case, engine, error, roundings):
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
 @given(data=st.data())
 def test_outputs_and_all_gradients_match_float64_truth(engine, dtype, data):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton" and dtype == torch.float64
+    if engine.lacks(dtype):
         return
     case = data.draw(decoder_cases(dtype=dtype, device=engine.device))
     assert_true(case, engine, error=1e-12 if dtype == torch.float64 else 3e-5, roundings=12)
@@ -46,10 +45,30 @@ def test_sizes_beyond_one_block_match_truth(engine, cell, reset_after, poisoned)
     assert_true(case, engine, error=3e-5, roundings=12)
 
 
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("cell", GATES)
+def test_sizes_that_suit_tensor_cores_match_truth(engine, dtype, cell):
+    """Multiples of eight: the CUDA engine runs all positions in one launch."""
+    case = decoder_case(
+        cell, 5, 3, 9, 6, 32, 24, 12, dtype=dtype, device=engine.device, state_mask=True, lengths=[9, 1, 0, 4, 9]
+    )
+    assert_true(case, engine, error=3e-5, roundings=12)
+
+
 @pytest.mark.parametrize("engine", FUSED, ids=str)
 @pytest.mark.parametrize(("target", "source"), [(3, 20), (20, 3)])
 def test_long_sources_and_long_targets_match_truth(engine, target, source):
     assert_true(decoder_case("gru", 5, target, source, 8, 16, 16, 32, device=engine.device), engine, 3e-5, 12)
+
+
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("cell", GATES)
+def test_tensors_at_any_address_match_truth(engine, dtype, cell):
+    case = decoder_case(cell, 2, 2, 5, 8, 16, 16, 8, dtype=dtype, device=engine.device)
+    case.tensors = {name: misplaced(tensor) for name, tensor in case.tensors.items()}
+    assert_true(case, engine, error=3e-5, roundings=12)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)

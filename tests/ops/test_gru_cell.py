@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast import gru_cell
-from tests.support.cases import SIZES
-from tests.support.engines import DTYPES, ENGINES, dtype_name
+from tests.support.cases import SIZES, misplaced
+from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients
 
 NAMES = ("input", "hidden", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -35,14 +35,18 @@ def cell_inputs(batch, features, size, gates, *, dtype=torch.float32, device="cp
 @pytest.mark.parametrize("reset_after", [True, False])
 @given(data=st.data())
 def test_forward_and_gradients_match_float64_truth(engine, dtype, reset_after, data):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton" and dtype == torch.float64
+    if engine.lacks(dtype):
         return
     size = st.sampled_from(SIZES)
     inputs = cell_inputs(
         data.draw(st.integers(0, 5)), data.draw(size), data.draw(size), 3, dtype=dtype, device=engine.device,
         biases=data.draw(st.booleans()),
     )  # fmt: skip
+    assert_true(inputs, engine, reset_after)
+
+
+def assert_true(inputs, engine, reset_after):
+    dtype = inputs[0].dtype
     (found,), grads = gradients(lambda *x: [gru_cell(*x, reset_after=reset_after, backend=engine.backend)], inputs)
     (truth,), true_grads = gradients(
         lambda *x: [gru_cell(*x, reset_after=reset_after, backend="reference")], double(inputs)
@@ -50,6 +54,14 @@ def test_forward_and_gradients_match_float64_truth(engine, dtype, reset_after, d
     assert_near(found, truth, error=1e-6 if dtype != torch.float64 else 1e-14, roundings=4)
     for name, a, b in zip(NAMES, grads, true_grads, strict=False):
         assert_near(a, b, error=5e-6 if dtype != torch.float64 else 1e-13, roundings=8, name=name)
+
+
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_tensors_at_any_address_match_truth(engine, dtype, reset_after):
+    inputs = cell_inputs(3, 8, 16, 3, dtype=dtype, device=engine.device)
+    assert_true([misplaced(t) for t in inputs], engine, reset_after)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from seq2seq_fast import lstm_cell
 from tests.ops.test_gru_cell import cell_inputs
-from tests.support.cases import SIZES
-from tests.support.engines import DTYPES, ENGINES, dtype_name
+from tests.support.cases import SIZES, misplaced
+from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients
 
 
@@ -23,14 +23,18 @@ def lstm(backend):
 @pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
 @given(data=st.data())
 def test_forward_and_gradients_match_float64_truth(engine, dtype, data):
-    if not engine.serves(dtype):
-        assert engine.backend == "triton" and dtype == torch.float64
+    if engine.lacks(dtype):
         return
     size = st.sampled_from(SIZES)
     inputs = lstm_inputs(
         data.draw(st.integers(0, 5)), data.draw(size), data.draw(size), dtype=dtype, device=engine.device,
         biases=data.draw(st.booleans()),
     )  # fmt: skip
+    assert_true(inputs, engine)
+
+
+def assert_true(inputs, engine):
+    dtype = inputs[0].dtype
     found, grads = gradients(lstm(engine.backend), inputs)
     truth, true_grads = gradients(lstm("reference"), double(inputs))
     error = 1e-6 if dtype != torch.float64 else 1e-14
@@ -39,6 +43,13 @@ def test_forward_and_gradients_match_float64_truth(engine, dtype, data):
     names = ("input", "hidden", "cell", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
     for name, a, b in zip(names, grads, true_grads, strict=False):
         assert_near(a, b, error=5 * error, roundings=8, name=f"gradient of {name}")
+
+
+@pytest.mark.parametrize("engine", FUSED, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
+def test_tensors_at_any_address_match_truth(engine, dtype):
+    inputs = lstm_inputs(3, 8, 16, dtype=dtype, device=engine.device)
+    assert_true([misplaced(t) for t in inputs], engine)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)

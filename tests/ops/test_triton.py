@@ -31,6 +31,22 @@ def test_cuda_tensors_are_served_by_triton(known, dtype):
     assert choose_backend(None, on_cuda(dtype)) == "triton"
 
 
+@pytest.mark.parametrize("dtype", triton.DTYPES, ids=str)
+def test_triton_stays_the_default_beside_a_cuda_engine_that_is_usable(known, dtype):
+    for name in ("cuda", "triton"):
+        register_backend(name, BackendStatus(True, True, ("cuda",), triton.DTYPES))
+    assert choose_backend(None, on_cuda(dtype)) == "triton"
+    assert choose_backend("cuda", on_cuda(dtype)) == "cuda"
+    with seq2seq_fast.use_backend("cuda"):
+        assert choose_backend(None, on_cuda(dtype)) == "cuda"
+
+
+def test_without_triton_the_cuda_engine_still_has_to_be_asked_for(known):
+    register_backend("triton", BackendStatus(True, False, ("cuda",), triton.DTYPES, "no triton"))
+    register_backend("cuda", BackendStatus(True, True, ("cuda",), triton.DTYPES))
+    assert choose_backend(None, on_cuda(torch.float32)) == "reference"
+
+
 def test_float64_cuda_tensors_are_served_by_the_reference_unless_triton_is_named(known):
     register_backend("triton", BackendStatus(True, True, ("cuda",), triton.DTYPES))
     assert choose_backend(None, on_cuda(torch.float64)) == "reference"

@@ -13,6 +13,14 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 SIZES = (1, 2, 3, 7, 8, 9, 15, 17, 31, 33, 65)
 
 
+def misplaced(tensor: Tensor | None) -> Tensor | None:
+    """The same numbers, contiguous, one element behind where wide loads may begin; as a view of a larger tensor is."""
+    if tensor is None:
+        return None
+    room = torch.empty(tensor.numel() + 1, dtype=tensor.dtype, device=tensor.device)
+    return room[1:].view(tensor.shape).copy_(tensor.detach()).requires_grad_(tensor.requires_grad)
+
+
 @dataclass
 class AttentionCase:
     query: Tensor

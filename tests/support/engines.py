@@ -16,6 +16,13 @@ class Engine(NamedTuple):
     def serves(self, dtype: torch.dtype) -> bool:
         return dtype in seq2seq_fast.backends()[self.backend].dtypes
 
+    def lacks(self, dtype: torch.dtype) -> bool:
+        """Whether the engine leaves the dtype out. Only engines for a GPU may, and only float64."""
+        if self.serves(dtype):
+            return False
+        assert dtype == torch.float64 and self.backend not in ("reference", "cpu"), f"{self} does not serve {dtype}"
+        return True
+
     def __str__(self) -> str:
         return f"{self.backend}-{self.device}"
 

@@ -15,7 +15,6 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from seq2seq_fast.ops.schemas import declare
 from tests.support import ptx
 from tests.support.cudafiber import emulated
 from tests.support.cudafiber.compiler import CSRC, ROOT
+from tests.support.cudafiber.launches import Launch, LaunchTaker
 
 BACKEND = "executed_ptx"
 CACHE = ROOT / "build" / "ptx"
@@ -37,64 +37,41 @@ ENTRY = re.compile(r"^\.entry (\w+)\(.*?^}$", re.DOTALL | re.MULTILINE)
 KERNEL = re.compile(r"::(\w+_kernel(?:<[^()]*>)?)\(")
 
 
-class _Dim3(ctypes.Structure):
-    _fields_ = [(axis, ctypes.c_uint) for axis in "xyz"]
-
-
-class _LaunchConfig(ctypes.Structure):
-    _fields_ = [("grid", _Dim3), ("block", _Dim3), ("shared", ctypes.c_size_t)]
-
-
-_Taker = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_LaunchConfig), ctypes.POINTER(ctypes.c_void_p),
-    ctypes.POINTER(ctypes.c_size_t), ctypes.c_size_t,
-)  # fmt: skip
-
-
 class PtxEngine(Engine):
-    """Runs every launch in the interpreter. `executed` holds what ran since it was cleared, by kernel and instance."""
+    """Runs every launch in the interpreter. `executed` holds what ran since it was cleared, by kernel and instance.
+
+    Where `reports` is a dictionary, it gets what each of them counted.
+    """
 
     def __init__(self, module: ModuleType, path: Path) -> None:
         super().__init__(module)
         self.executed: set[str] = set()
         self.order = 0
-        library = ctypes.CDLL(str(path))
-        self._slot = ctypes.c_void_p.in_dll(library, "cudafiber_taker")
-        self._taker = _Taker(self._take)
-        self._names = _functions(path, library)
-        self._tensors: list[Tensor] = []
-        self._failure: BaseException | None = None
+        self.shared_bytes = 227 * 1024
+        self.reports: dict[str, ptx.LaunchReport] | None = None
+        self._taker = LaunchTaker(path)
+        self._names = _functions(path, self._taker.library)
 
     def device(self, like: Tensor) -> Device:
         """One that has no cooperative launch: the decoder takes a few launches a position."""
-        return Device(4, 227 * 1024, False)
+        return Device(4, self.shared_bytes, False)
 
     def launch(self, name: str, like: Tensor, *arguments: Tensor | int | bool | None) -> None:
-        self._tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
-        self._slot.value = ctypes.cast(self._taker, ctypes.c_void_p).value
-        try:
+        tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+        with self._taker.taking(functools.partial(self._run, tensors)):
             super().launch(name, like, *arguments)
-        except RuntimeError:
-            raise (self._failure or RuntimeError(f"{name} failed before its launch")) from None
-        finally:
-            self._slot.value, self._failure, self._tensors = None, None, []
 
-    def _take(self, kernel: int, config: Any, parameters: Any, sizes: Any, count: int) -> int:
-        try:
-            name = self._names[kernel]
-            data = [ctypes.string_at(parameters[i], sizes[i]) for i in range(count)]
-            grid, block = (tuple(getattr(e, axis) for axis in "xyz") for e in (config[0].grid, config[0].block))
-            self.order += 1
-            module, entry = instance(name)
-            module.launch(
-                entry, grid=grid, block=block, shared=config[0].shared, order=self.order,
-                args=[ptx.Raw(piece, self._tensors) for piece in data],
-            )  # fmt: skip
-            self.executed.add(name)
-        except BaseException as error:  # C++ lies between here and `launch`, which raises it
-            self._failure = error
-            return 0
-        return 1
+    def _run(self, tensors: list[Tensor], launch: Launch) -> None:
+        name = self._names[launch.kernel]
+        self.order += 1
+        module, entry = instance(name)
+        report = module.launch(
+            entry, grid=launch.grid, block=launch.block, shared=launch.shared, order=self.order,
+            args=[ptx.Raw(piece, tensors) for piece in launch.parameters], traffic=self.reports is not None,
+        )  # fmt: skip
+        self.executed.add(name)
+        if self.reports is not None:
+            self.reports[name] = report
 
 
 def _demangled(names: Iterable[str]) -> list[str | None]:

@@ -1,4 +1,6 @@
-"""A tiny corpus as files, and settings for it."""
+"""A tiny corpus as files, settings for it, and what a training has kept."""
+
+import torch
 
 from seq2seq_fast.data.grammar import embedded_corpus
 from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
@@ -35,3 +37,9 @@ def settings(folder, output, *, data=None, vocabulary=None, model=None, optimiza
         OptimizationConfig(**({"learning_rate": 0.01, "warmup_steps": 3} | (optimization or {}))),
         TrainingConfig(output=str(output), **(limits | training)),
     )
+
+
+def weights(output):
+    """Return the weights and the optimizer's state of the last checkpoint."""
+    state = torch.load(output / "training/checkpoints/last.ckpt", weights_only=True)
+    return state["state_dict"], state["optimizer_states"][0]["state"]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from seq2seq_fast.training import loss as module
 from seq2seq_fast.training.loss import vocabulary_loss
@@ -32,6 +33,19 @@ def test_it_is_the_smoothed_cross_entropy_of_the_pieces_that_are_no_padding(case
         wanted.append(-(distribution * log_probabilities[row, column]).sum())
     loss = vocabulary_loss(readout, projection, target, pad_id=PAD, label_smoothing=smoothing)
     torch.testing.assert_close(loss, torch.stack(wanted).mean())
+
+
+def test_it_is_torchs_loss_of_projection_and_pieces_where_there_is_one(case, monkeypatch):
+    assert module._linear_cross_entropy is getattr(F, "linear_cross_entropy", None)
+    calls = []
+
+    def loss(rows, weight, pieces, *, linear_bias, **settings):
+        calls.append(settings)
+        return F.cross_entropy(F.linear(rows, weight, linear_bias), pieces, **settings)
+
+    monkeypatch.setattr(module, "_linear_cross_entropy", loss)
+    vocabulary_loss(*case, pad_id=PAD, label_smoothing=0.1)
+    assert calls == [{"ignore_index": PAD, "label_smoothing": 0.1}]
 
 
 def test_padding_gets_no_gradient(case):

@@ -1,8 +1,11 @@
 """Whole trainings, tiny ones."""
 
 import csv
+import gzip
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,10 @@ import torch
 from seq2seq_fast.data import InputError, read_pairs
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.evaluation import score
-from seq2seq_fast.training.callbacks import LastCheckpoint
+from seq2seq_fast.training.module import TranslationModule
 from seq2seq_fast.training.run import train
-from tests.training.corpora import settings, write_corpus
+from tests.test_progress import Terminal
+from tests.training.corpora import settings, weights, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +31,10 @@ def metrics(output):
         return list(csv.DictReader(stream))
 
 
-def weights(output):
-    state = torch.load(output / "training/checkpoints/last.ckpt", weights_only=True)
-    return state["state_dict"], state["optimizer_states"][0]["state"]
-
-
 def test_a_training_learns_its_sentences_and_its_folder_translates(corpus, tmp_path):
     data = {"validation_source": "train.de", "validation_target": "train.en"}
-    result = train(*settings(corpus, tmp_path / "model", data=data, max_steps=130, validate_every=60))
-    assert result.folder == tmp_path / "model" and result.steps == 130
+    result = train(*settings(corpus, tmp_path / "model", data=data, max_steps=190, validate_every=60))
+    assert result.folder == tmp_path / "model" and result.steps == 190
     assert {path.name for path in result.folder.iterdir()} == {
         "config.json", "curves.png", "model.safetensors", "source_vocabulary.json", "target_vocabulary.json",
         "training",
@@ -105,6 +104,23 @@ def test_files_beside_a_dataset_and_alignments_beside_a_cache_are_refused(corpus
         train(*settings(corpus, tmp_path / "a", **alignment))
 
 
+def test_compressed_files_and_columns_train_the_model_that_plain_files_train(corpus, tmp_path):
+    for split in ("train", "validation"):
+        sides = [(corpus / f"{split}.{language}").read_text(encoding="utf-8") for language in ("de", "en")]
+        rows = zip(*(side.splitlines() for side in sides), strict=True)
+        columns = "".join(f"{source}\t{target}\n" for source, target in rows)
+        for name, text in zip((f"{split}.de", f"{split}.en", f"{split}.tsv"), (*sides, columns), strict=True):
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    two = {f"{split}_{side}": f"{split}.{code}.gz" for split in ("train", "validation")
+           for side, code in (("source", "de"), ("target", "en"))}  # fmt: skip
+    tsv = {f"{split}_source": f"{split}.tsv.gz" for split in ("train", "validation")}
+    train(*settings(corpus, tmp_path / "plain"))
+    for name, data in (("two", two), ("tsv", tsv | dict.fromkeys(("train_target", "validation_target")))):
+        train(*settings(tmp_path, tmp_path / name, data=data))
+        found, plain = weights(tmp_path / name)[0], weights(tmp_path / "plain")[0]
+        assert all(torch.equal(found[key], value) for key, value in plain.items())
+
+
 def test_the_same_seed_trains_the_same_model_and_another_does_not(corpus, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(*settings(corpus, tmp_path / name, seed=seed, model={"dropout": 0.2}))
@@ -113,77 +129,16 @@ def test_the_same_seed_trains_the_same_model_and_another_does_not(corpus, tmp_pa
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
-def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(corpus, tmp_path):
-    same = {"optimization": {"schedule": "inverse_sqrt"}, "model": {"dropout": 0.3, "embedding_dropout": 0.2}}
-    train(*settings(corpus, tmp_path / "whole", max_epochs=3, **same))
-    train(*settings(corpus, tmp_path / "parts", max_epochs=1, **same))
-    result = train(*settings(corpus, tmp_path / "parts", max_epochs=3, resume=True, **same))
-    (whole, whole_adam), (parts, parts_adam) = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    for index, state in whole_adam.items():
-        assert all(torch.equal(value, parts_adam[index][name]) for name, value in state.items())
-    assert result.steps == int(whole_adam[0]["step"])
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tmp_path, workers):
-    same = {"optimization": {"schedule": "constant"}, "model": {"dropout": 0.3}, "data": {"workers": workers}}
-    train(*settings(corpus, tmp_path / "whole", max_steps=7, **same))
-    train(*settings(corpus, tmp_path / "parts", max_steps=2, **same))
-    train(*settings(corpus, tmp_path / "parts", max_steps=7, resume=True, **same))
-    whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-
-
-def test_a_training_stopped_between_the_batches_of_a_step_keeps_their_gradients(corpus, tmp_path, monkeypatch):
-    same = {
-        "optimization": {"schedule": "constant", "accumulate": 3},
-        "model": {"dropout": 0.3},
-        "validate_every": 0.34,
-        "max_steps": 6,
-    }
-    train(*settings(corpus, tmp_path / "whole", **same))
-
-    def write_and_die(callback, trainer, module, write=LastCheckpoint.on_validation_end):
-        write(callback, trainer, module)
-        raise RuntimeError("killed")
-
-    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="killed"):
-        patched.setattr(LastCheckpoint, "on_validation_end", write_and_die)
-        train(*settings(corpus, tmp_path / "parts", **same))
-    state = torch.load(tmp_path / "parts/training/checkpoints/last.ckpt", weights_only=True)
-    assert state["gradients"], "no gradient was pending: the case is not met"
-    train(*settings(corpus, tmp_path / "parts", resume=True, **same))
-    whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-
-
-@pytest.mark.parametrize("limit", [{"max_steps": 3}, {"max_epochs": 1}, {"max_steps": 40, "patience": 1}])
-def test_a_training_that_has_ended_is_resumed_without_another_step(corpus, tmp_path, limit):
-    same = {"optimization": {"learning_rate": 1e-12}, "validate_every": 0.5} | limit
-    ended = train(*settings(corpus, tmp_path / "model", **same))
-    before = weights(tmp_path / "model")[0]
-    resumed = train(*settings(corpus, tmp_path / "model", resume=True, **same))
-    after = weights(tmp_path / "model")[0]
-    assert resumed.steps == ended.steps and resumed.bleu == ended.bleu
-    assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-def test_a_resumed_training_forgets_a_best_checkpoint_whose_file_is_gone(corpus, tmp_path):
-    train(*settings(corpus, tmp_path / "model", max_steps=2))
-    for file in (tmp_path / "model/training/checkpoints").glob("step*.ckpt"):
-        file.unlink()
-    assert train(*settings(corpus, tmp_path / "model", max_steps=3, resume=True)).steps == 3
-
-
-def test_a_resumed_training_keeps_its_vocabulary_and_refuses_other_settings_of_it(corpus, tmp_path):
-    train(*settings(corpus, tmp_path / "model", max_steps=1))
-    file = tmp_path / "model/training/source_vocabulary.json"
-    before = (file.read_bytes(), file.stat().st_ino)
-    train(*settings(corpus, tmp_path / "model", max_steps=2, resume=True))
-    assert (file.read_bytes(), file.stat().st_ino) == before
-    with pytest.raises(InputError, match=r"settings\.yaml: .* began with vocabulary\.size 400, not 300"):
-        train(*settings(corpus, tmp_path / "model", max_steps=2, resume=True, vocabulary={"size": 300}))
+def test_a_training_whose_loss_is_no_number_ends_in_one_line_and_goes_on_with_a_lower_rate(corpus, tmp_path):
+    output, high = tmp_path / "model", {"schedule": "constant", "learning_rate": 1e30}
+    with pytest.raises(InputError, match=r"the loss is no longer a number at step \d: lower .*learning_rate$"):
+        train(*settings(corpus, output, max_steps=40, validate_every=0.5, optimization=high))
+    assert not list(output.rglob("*.ckpt")) and not (output / "model.safetensors").exists()
+    low = {"schedule": "constant"}
+    train(*settings(corpus, output, max_steps=1, optimization=low))
+    with pytest.raises(InputError, match=r"step \d: .*rate; --training\.resume=true then goes on from .*last"):
+        train(*settings(corpus, output, max_steps=40, resume=True, optimization=high))
+    assert train(*settings(corpus, output, max_steps=3, resume=True, optimization=low)).steps == 3
 
 
 def test_a_time_budget_ends_the_training_with_the_schedule_near_zero(corpus, tmp_path, monkeypatch):
@@ -274,14 +229,26 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work(corpus, tmp_pa
         train(*settings(corpus, tmp_path / "deep" / "model", data={"train_source": "missing.de"}))
 
 
-def test_a_training_says_what_it_is_about_to_do(corpus, tmp_path, capsys):
-    train(*settings(corpus, tmp_path / "model", max_steps=1, progress=True))
-    words = capsys.readouterr().out.splitlines()[0]
+def test_a_training_says_what_it_is_about_to_do_before_it_does_it(corpus, tmp_path, monkeypatch):
+    written, said, step = io.BytesIO(), [], TranslationModule.training_step
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
+    monkeypatch.setattr(
+        TranslationModule, "training_step", lambda *given: said.append(written.getvalue().decode()) or step(*given)
+    )
+    train(*settings(corpus, tmp_path / "model", max_steps=1, progress=False))
+    words = said[0].rstrip("\n")
     assert re.fullmatch(
         r"[\d,]+ training pairs \(0 left out .*\), 12 validation pairs; [\d,]+ source and [\d,]+ target vocabulary "
         r"entries; [\d,]+ parameters; [\d,]+ batches an epoch",
         words,
     ), words
+
+
+def test_what_comes_before_the_training_has_a_bar_on_a_terminal(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    train(*settings(corpus, tmp_path / "model", max_steps=1, progress=True))
+    said = sys.stderr.getvalue()
+    assert all(f"{what}:" in said for what in ("read for the vocabulary", "build the vocabulary", "tokenise"))
 
 
 def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
@@ -303,6 +270,7 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
         ({"data": {"train_source": "blank"}}, r"blank and .*train\.en: has only empty source lines"),
         ({"model": {"cell": "mlp"}}, "model: cell must be one of"),
         ({"model": {"share_embeddings": True}}, r"vocabulary\.joint"),
+        ({"vocabulary": {"kind": "bpe", "size": 99_999_999_999}}, "no vocabulary of 99,999,999,999 pieces"),
         ({"vocabulary": {"joint": True, "target": "x"}}, r"vocabulary\.source alone"),
         ({"resume": True}, "no checkpoint to resume"),
     ],

@@ -122,7 +122,7 @@ def test_the_share_falls_as_published(config, expected):
         ({"ratio": 0.2, "least": 0.9}, "least must be at most teacher_forcing.ratio 0.2; got 0.9"),
         ({"passes": 1}, "passes must be at least 2; got 1"),
         ({"decay_rate": 0.5}, "decay_rate 0.5 needs a decay; the decay is constant"),
-        ({"decay": "linear"}, "decay_rate must be larger than 0 for linear decay; got nothing"),
+        ({"decay": "linear"}, "decay_rate must be larger than 0 and finite for linear decay; got nothing"),
         ({"decay": "exponential", "decay_rate": 1.5}, "larger than 0 and at most 1 for exponential decay; got 1.5"),
         ({"decay": "inverse_sigmoid", "decay_rate": 0.5}, "at least 1 for inverse_sigmoid decay; got 0.5"),
     ],

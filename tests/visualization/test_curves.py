@@ -30,6 +30,15 @@ def test_no_mark_is_cut_off_and_both_panels_show_the_same_steps(tmp_path, monkey
     assert bleu.get_ylim()[1] > 100 and lengths.get_ylim()[1] > 104 and loss.get_ylim()[1] > 5.2
 
 
+def test_points_that_are_no_numbers_are_left_out(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("seq2seq_fast.visualization.curves.save", lambda figure, path: figures.append(figure))
+    bad = [(30, float("nan")), (40, float("inf"))]
+    draw_training({"train_loss": CURVES["train_loss"] + bad, "validation_loss": bad}, tmp_path / "a.png")
+    training, validation = figures[0].axes[0].lines
+    assert list(training.get_xdata()) == [10, 20] and not len(validation.get_xdata())
+
+
 def test_a_picture_that_cannot_be_drawn_leaves_the_earlier_one(tmp_path, monkeypatch):
     path = draw_training(CURVES, tmp_path / "curves.png")
     before = path.read_bytes()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import Literal, NamedTuple, cast
 
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.grammar.sampler import MeaningSampler
-from seq2seq_fast.data.grammar.words import Language, align, to_text
+from seq2seq_fast.data.grammar.words import Language, Word, align, to_text
 
 Split = Literal["train", "validation", "test"]
 # A language is a module of this package with a function ``linearize``; its name is the only thing to add here.
 LANGUAGES = {"de": "german", "en": "english", "ko": "korean"}
 # Of each hundred sentences, how many fall to the test and the validation set.
 _TEST_SHARE, _VALIDATION_SHARE = 6, 6
+_SIGNS = frozenset(",.?")
+_FEWEST_WORDS = 3
 
 
 class AlignedPair(NamedTuple):
@@ -38,7 +40,7 @@ class AlignedPair(NamedTuple):
 def embedded_corpus(
     source: str = "de", target: str = "en", *, size: int, split: Split = "train", seed: int = 0, max_words: int = 60
 ) -> list[AlignedPair]:
-    """Generate ``size`` different sentence pairs.
+    """Generate ``size`` different sentence pairs, no sentence shorter than three words.
 
     The sentences themselves decide the split (by a checksum of the target sentence), so the splits are disjoint
     whatever their sizes and seeds. The same arguments give the same corpus.
@@ -63,11 +65,11 @@ def _pairs(source: Language, target: Language, split: Split, seed: int, max_word
         sentence = sampler.sentence()
         target_words = target(sentence)
         target_text = to_text(target_words)
-        if len(target_words) > max_words or _split(target_text) != split:
+        if not _fits(target_words, max_words) or _split(target_text) != split:
             continue
         source_words = source(sentence)
         source_text = to_text(source_words)
-        if len(source_words) > max_words or source_text in seen:
+        if not _fits(source_words, max_words) or source_text in seen:
             continue
         seen.add(source_text)
         yield AlignedPair(
@@ -77,6 +79,10 @@ def _pairs(source: Language, target: Language, split: Split, seed: int, max_word
             tuple(word.text for word in target_words),
             align(source_words, target_words),
         )
+
+
+def _fits(words: Sequence[Word], most: int) -> bool:
+    return len(words) <= most and sum(word.text not in _SIGNS for word in words) >= _FEWEST_WORDS
 
 
 def _split(text: str) -> Split:

@@ -122,6 +122,10 @@ class Operator(ABC):
     def degenerate(self) -> Case:
         """The case that the three changes below are made to."""
 
+    def graphed(self) -> Sequence[Case]:
+        """The cases that a CUDA graph is tried with: every way in which a backend may run the operator."""
+        return [self.degenerate()]
+
     def fill_padding(self, inputs: Inputs) -> None:
         """Put NaN and infinities where nothing is attended, and leave one row with nothing to attend."""
         raise NotImplementedError

@@ -33,16 +33,23 @@ class Decoder(Operator):
 
     def cases(self, quick: bool) -> Sequence[Case]:
         ones, primes = (1,) * len(self.timed_sizes), (3, 4, 5, 11, 7, 13, 9)
-        shapes = [ones, primes] if quick else [ones, primes, (19, 6, 13, 33, 67, 65, 129)]
         cells = CELLS[:2] if quick else CELLS
-        return [
-            Case(dict(zip(self.timed_sizes, shape, strict=True)), cell, masked=shape is not ones)
-            for shape in shapes
-            for cell in cells
-        ]
+        few = [self._case(shape, cell, masked=shape is not ones) for shape in (ones, primes) for cell in cells]
+        large = () if quick else [self._case((19, 6, 13, 33, 67, 65, 129), cell, masked=True) for cell in cells]
+        return [*few, *self._eights(), *large]
+
+    def _eights(self) -> list[Case]:
+        """Units in multiples of eight: the CUDA engine runs all positions in one launch, 16 bits on tensor cores."""
+        return [self._case((3, 4, 9, 6, 24, 16, 10), cell, masked=True) for cell in CELLS if cell.get("reset_after", 1)]
+
+    def _case(self, shape: Sequence[int], cell: dict[str, Any], masked: bool) -> Case:
+        return Case(dict(zip(self.timed_sizes, shape, strict=True)), cell, masked)
 
     def degenerate(self) -> Case:
-        return Case(dict(zip(self.timed_sizes, (5, 3, 6, 5, 7, 11, 9), strict=True)), CELLS[0], masked=True)
+        return self._case((5, 3, 6, 5, 7, 11, 9), CELLS[0], masked=True)
+
+    def graphed(self) -> Sequence[Case]:
+        return [self.degenerate(), *self._eights()]
 
     def inputs(self, case: Case, draw: Draw) -> Inputs:
         sizes = case.sizes

@@ -1,6 +1,7 @@
 // Calls the decoder's reversed recurrence in one launch at small sizes, for sanitizers; the product
 // of its last step is compared with double.
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "cuda/launchers.h"
@@ -14,6 +15,7 @@ struct Shape {
   int64_t batch, target, positions, units, hidden, gates;
   int blocks, rows, parts;
   bool keys_resident;
+  bool masked = false;  // positions by a mask in place of lengths, and the state by another
 };
 
 template <class T>
@@ -34,12 +36,17 @@ void exercise(int dtype, const Shape& s) {
   grad_product.fill(++seed, 0);
   std::vector<int64_t> lengths(s.batch);
   for (int64_t b = 0; b < s.batch; ++b) lengths[b] = s.positions - b;
+  const std::unique_ptr<bool[]> mask(new bool[s.batch * s.positions]);
+  for (int64_t i = 0; i < s.batch * s.positions; ++i) mask[i] = i % 3 != 1;
+  Tensor<float> state_mask(s.batch * s.hidden);
+  for (int64_t i = 0; i < state_mask.count; ++i) state_mask.data[i] = i % 4 == 1 ? 0.0f : 1.25f;
   check("attention_decoder_backward",
-        attention_decoder_backward(dtype, keys.data, lengths.data(), nullptr, transposed.data, v.data, projected.data,
-                                   nullptr, grad_states.data, grad_weights.data, previous.data, cells.data,
-                                   activations.data, weights.data, queries.data, grad_gates.data, grad_scores.data,
-                                   grad_product.data, partial.data, through.data, s.batch, s.target, s.positions,
-                                   s.units, s.hidden, s.gates, s.blocks, s.rows, s.parts, s.keys_resident, nullptr));
+        attention_decoder_backward(
+            dtype, keys.data, s.masked ? nullptr : lengths.data(), s.masked ? mask.get() : nullptr, transposed.data,
+            v.data, projected.data, s.masked ? state_mask.data : nullptr, grad_states.data, grad_weights.data,
+            previous.data, cells.data, activations.data, weights.data, queries.data, grad_gates.data, grad_scores.data,
+            grad_product.data, partial.data, through.data, s.batch, s.target, s.positions, s.units, s.hidden, s.gates,
+            s.blocks, s.rows, s.parts, s.keys_resident, nullptr));
   for (int64_t i = 0; i < grad_gates.count; ++i)
     if (!std::isfinite(grad_gates[i])) ++failures;
   for (int64_t b = 0; b < s.batch; ++b) {
@@ -66,6 +73,7 @@ int main() {
     exercise<float>(float32, shape);
     exercise<BFloat16>(bfloat16, shape);
   }
+  exercise<Half>(float16, {2, 2, 5, 8, 16, 4, 2, 16, 2, true, true});
   if (failures) printf("Error: %d differences\n", failures);
   return failures != 0;
 }

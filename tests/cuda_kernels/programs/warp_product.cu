@@ -41,9 +41,8 @@ void multiply(const T* a, const T* b, float* sums) {
   }
   const auto place = [](int row, int column) { return 4 * (row % 8 * 4 + column / 2) + row / 8 * 2 + column % 2; };
   for (int i = 0; i < 16 * 8; ++i) spread.data[place(i / 8, i % 8)] = sums[i];
-  check("product",
-        launch(product_kernel<T>, dim3(1), dim3(warp_size), 0, nullptr, static_cast<const uint32_t*>(left.data),
-               static_cast<const uint32_t*>(right.data), spread.data));
+  check("product", launch(product_kernel<T>, 1, warp_size, 0, nullptr, static_cast<const uint32_t*>(left.data),
+                          static_cast<const uint32_t*>(right.data), spread.data));
   for (int i = 0; i < 16 * 8; ++i) sums[i] = spread[place(i / 8, i % 8)];
 }
 
@@ -140,9 +139,8 @@ void multiply_rows() {
         const int columns = tiles * product_columns;
         const std::vector<float> ones(product_rows * columns, 1.0f);
         Tensor<float> found(product_rows * columns);
-        check("warp_product",
-              launch(warp_product_kernel<T>, dim3(1), dim3(warp_size), 0, nullptr, static_cast<const T*>(a.data),
-                     static_cast<const T*>(b.data), found.data, stride, tiles, first, part));
+        check("warp_product", launch(warp_product_kernel<T>, 1, warp_size, 0, nullptr, static_cast<const T*>(a.data),
+                                     static_cast<const T*>(b.data), found.data, stride, tiles, first, part));
         compare("rows", a.data, stride, b.data, stride, columns, first, part, ones.data(), found.data);
       }
 }

@@ -47,8 +47,10 @@ def test_splits_share_no_sentence_on_either_side(language, corpus):
 
 def test_pairs_are_distinct_and_three_to_sixty_words_long(corpus):
     assert len({pair.source for pair in corpus}) == len(corpus)
-    sizes = [max(len(pair.source_words), len(pair.target_words)) for pair in corpus]
-    assert min(sizes) >= 3 and 40 < max(sizes) <= 60
+    for side in ("source_words", "target_words"):
+        sentences = [getattr(pair, side) for pair in corpus]
+        assert min(sum(word not in ",.?" for word in words) for words in sentences) == 3
+    assert 40 < max(max(len(pair.source_words), len(pair.target_words)) for pair in corpus) <= 60
 
 
 @pytest.mark.parametrize("linearize", [german, korean])

@@ -15,6 +15,8 @@ CSRC = ROOT / "csrc"
 CACHE = ROOT / "build" / "cudafiber"
 FLAGS = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter")
 
+# Misaligned accesses become errors of the launch; see cudafiber/alignment.h.
+ALIGNMENT = ("-fsanitize=alignment", "-DCUDAFIBER_ALIGNMENT")
 SANITIZERS = {
     "address": ("-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
     "thread": ("-g1", "-fsanitize=thread"),

@@ -27,7 +27,7 @@ def build_module(*flags: str):
     sources = [*sorted(SOURCES.glob("*.cu")), SOURCES / "bindings.cpp"]
     return compiler.build(
         sources, "_cuda", shared=True,
-        flags=("-O1", "-fvisibility=hidden", "-fno-strict-aliasing", *includes, *flags),
+        flags=("-O1", "-fvisibility=hidden", "-fno-strict-aliasing", *compiler.ALIGNMENT, *includes, *flags),
     )  # fmt: skip
 
 

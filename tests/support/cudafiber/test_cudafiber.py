@@ -11,7 +11,7 @@ SCHEDULES = ("forward", "reverse", "round_robin", "random:1", "random:2")
 
 
 def program(name, sanitizer=None):
-    flags = ("-O1", *compiler.SANITIZERS.get(sanitizer, ()))
+    flags = ("-O1", *compiler.SANITIZERS.get(sanitizer, compiler.ALIGNMENT))
     return compiler.build([PROGRAMS / f"{name}.cu"], name, flags=flags)
 
 
@@ -38,6 +38,7 @@ def test_a_correct_kernel_passes_in_every_schedule(schedule):
         ("unreached_barrier", "__syncthreads not reached by all threads", "if (i != 40) __syncthreads();"),
         ("absent_lane", "warp operation not reached by all lanes of its mask", "if (mistake == absent_lane"),
         ("stray_lane", "caller's lane not in its mask", "if (mistake == stray_lane"),
+        ("misaligned", "misaligned address, 4 modulo 16", "if (mistake == misaligned"),
         ("grid_alone", "grid barrier without a cooperative launch", "if (mistake == grid_alone"),
     ],
 )

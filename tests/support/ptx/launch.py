@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.support.ptx.arguments import pack, regions
 from tests.support.ptx.async_copies import AsyncCopies
+from tests.support.ptx.banks import Banks
 from tests.support.ptx.binding import Binding
 from tests.support.ptx.errors import PtxError
 from tests.support.ptx.formats import Array
@@ -66,7 +67,7 @@ class Module:
                 blocks talk to each other.
             exact_approximations: round the results of `ex2.approx` and its like correctly, in place of moving them
                 inside the published error.
-            traffic: count 32-byte sectors and distinct bytes too (slow).
+            traffic: count 32-byte sectors, distinct bytes and meetings in banks of shared memory too (slow).
             concurrent: run all blocks at once (for kernels whose blocks wait for each other).
             lanes: threads that run together: speed against memory.
             steps: basic blocks after which a kernel counts as hanging.
@@ -83,7 +84,7 @@ class Module:
         most = blocks if concurrent else max(1, lanes // (-(-block3[0] * block3[1] * block3[2] // 32) * 32))
         batches = _batches(blocks, most, order, concurrent)
         geometry = Geometry(block3, max((len(batch) for batch in batches), default=1))
-        state = _State(kernel, self.variables, geometry, memory, values, shared, check_races)
+        state = _State(kernel, self.variables, geometry, memory, values, shared, check_races, traffic)
         numbers = np.zeros(geometry.lanes, np.int64)
         memory.attach(geometry, numbers, state.global_granule, check_blocks, traffic)
         binding = state.binding(grid3, exact_approximations)
@@ -94,7 +95,7 @@ class Module:
                 _place(batch, geometry, grid3, numbers, binding.special)
                 machine.run(len(batch))
         memory.copy_back()
-        return make_report(kernel, program, memory.traffic)
+        return make_report(kernel, program, memory.traffic, state.banks)
 
     def _kernel(self, name: str | None) -> Kernel:
         if name is None and len(self.kernels) == 1:
@@ -116,6 +117,7 @@ class _State:
         parameters: bytes,
         dynamic: int,
         check_races: bool,
+        count_banks: bool,
     ) -> None:
         self._kernel = kernel
         self._geometry = geometry
@@ -129,11 +131,15 @@ class _State:
         everyone = np.zeros(geometry.lanes, np.int64)
         self._memories = Memories(
             memory,
-            SharedMemory(shared, geometry, _granule(kernel, "shared"), check_races),
+            SharedMemory(shared, geometry, _granule(kernel, "shared"), check_races, count_banks),
             PartitionedMemory("local", local, np.arange(geometry.lanes), geometry.lanes),
             PartitionedMemory("parameter", len(parameters), everyone, 1),
         )
         self._memories.parameters.fill(parameters)
+
+    @property
+    def banks(self) -> Banks | None:
+        return self._memories.shared.banks
 
     def _lay_out(self, variables: list[Variable], dynamic: int) -> int:
         """Place variables, those of dynamic size last and together. Returns the bytes needed."""

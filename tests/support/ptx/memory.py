@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.support.ptx.banks import Banks
 from tests.support.ptx.conflicts import Conflicts
 from tests.support.ptx.errors import MemoryFault, SharedMemoryRace
 from tests.support.ptx.formats import Array
@@ -71,7 +72,8 @@ class PartitionedMemory:
 class SharedMemory(PartitionedMemory):
     """Shared memory that reports accesses of different warps with no barrier between them."""
 
-    def __init__(self, size: int, geometry: Geometry, granule: int, check: bool) -> None:
+    def __init__(self, size: int, geometry: Geometry, granule: int, check: bool, count_banks: bool) -> None:
+        self.banks = Banks() if count_banks else None
         super().__init__("shared", size, geometry.block_position, geometry.count)
         self._geometry = geometry
         self._conflicts = Conflicts(self._bytes.size, granule) if check else None
@@ -92,6 +94,8 @@ class SharedMemory(PartitionedMemory):
     def load(self, addresses: Array, kind: np.dtype, count: int, index: Index, instruction: Instruction) -> Array:
         size = kind.itemsize * count
         offsets = self._offsets(addresses, size, index, instruction)
+        if self.banks and offsets.size:
+            self.banks.load(offsets, size, as_array(index, self._geometry.lanes))
         if self._conflicts:
             bad = self._conflicts.read(offsets, size, *self._agents(index))
             if bad is not None:

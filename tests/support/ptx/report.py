@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.support.ptx.banks import Banks
 from tests.support.ptx.program import Program
 from tests.support.ptx.syntax import TYPE_BITS, Instruction, Kernel, Vector
 from tests.support.ptx.traffic import Traffic
@@ -15,7 +16,8 @@ class LaunchReport:
     """Exact counts of executed instructions, by opcode.
 
     `thread_counts` counts threads whose predicate held; `warp_counts` counts warps with such a thread. Branches count
-    for every thread that reaches them. `traffic` is there where the launch asked for it.
+    for every thread that reaches them. `traffic` and `banks` (of loads from shared memory)
+    are there where the launch asked for them.
     """
 
     kernel: str
@@ -23,6 +25,7 @@ class LaunchReport:
     warp_counts: Counter[str]
     thread_bytes: Counter[str]
     traffic: Traffic | None
+    banks: Banks | None
 
     def threads(self, *prefixes: str) -> int:
         """Thread-level count of the opcodes that begin with any of the prefixes (`"ex2"`, `"ld.global"`), or of all."""
@@ -57,7 +60,7 @@ def _access_bytes(ins: Instruction) -> int:
     return 0
 
 
-def make_report(kernel: Kernel, program: Program, traffic: Traffic | None) -> LaunchReport:
+def make_report(kernel: Kernel, program: Program, traffic: Traffic | None, banks: Banks | None) -> LaunchReport:
     """Add up the tallies of blocks and of predicated instructions."""
     threads: Counter[str] = Counter()
     warps: Counter[str] = Counter()
@@ -67,4 +70,4 @@ def make_report(kernel: Kernel, program: Program, traffic: Traffic | None) -> La
         threads[ins.opcode] += tally.threads
         warps[ins.opcode] += tally.warps
         asked[ins.opcode] += tally.threads * _access_bytes(ins)
-    return LaunchReport(kernel.name, +threads, +warps, +asked, traffic)
+    return LaunchReport(kernel.name, +threads, +warps, +asked, traffic, banks)

@@ -2,6 +2,7 @@
 // a.cu`.
 #pragma once
 
+#include "cudafiber/alignment.h"
 #include "cudafiber/barrier.h"
 #include "cudafiber/intrinsics.h"
 #include "cudafiber/language.h"

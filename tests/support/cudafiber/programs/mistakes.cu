@@ -15,10 +15,11 @@ enum Mistake {
   absent_lane,
   stray_lane,
   overrun,
+  misaligned,
   grid_alone
 };
-const char* const names[] = {"none",        "missing_barrier", "divergent_barrier", "unreached_barrier",
-                             "absent_lane", "stray_lane",      "overrun",           "grid_alone"};
+const char* const names[] = {"none",       "missing_barrier", "divergent_barrier", "unreached_barrier", "absent_lane",
+                             "stray_lane", "overrun",         "misaligned",        "grid_alone"};
 
 __global__ void reverse(float* out, Mistake mistake) {
   float* shared = static_cast<float*>(cudafiber::shared_memory());
@@ -33,6 +34,7 @@ __global__ void reverse(float* out, Mistake mistake) {
   }
   if (mistake == absent_lane && i != 3) __shfl_sync(0xFFFFFFFF, i, 0);
   if (mistake == stray_lane) __shfl_sync(1u, i, 0);
+  if (mistake == misaligned) out[i] = reinterpret_cast<const float4*>(out + 1)->x;
   if (mistake == grid_alone) cooperative_groups::this_grid().sync();
   out[i] = shared[n - 1 - i];
 }
@@ -40,7 +42,7 @@ __global__ void reverse(float* out, Mistake mistake) {
 // 0: right; 1: an error, which is printed; 2: a wrong result.
 int launch(Mistake mistake) {
   constexpr int threads = 64;
-  float out[threads];
+  alignas(16) float out[threads];
   const cudaLaunchConfig_t config{1, threads, threads * sizeof(float), nullptr, nullptr, 0};
   const cudaError_t error = cudaLaunchKernelEx(&config, reverse, out, mistake);
   if (error != cudaSuccess) {

@@ -120,6 +120,46 @@ void test_a_grid_barrier_orders_blocks() {
   for (float sum : total) expect("grid barrier", sum, 15);
 }
 
+__global__ void nothing() {}
+__global__ void nothing_either() {}
+
+cudaError_t refusal(dim3 grid, dim3 block, size_t shared, bool cooperative, void (*kernel)() = nothing) {
+  cudaLaunchAttribute attribute;
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = cooperative;
+  const cudaLaunchConfig_t config{grid, block, shared, nullptr, &attribute, 1};
+  return cudaLaunchKernelEx(&config, kernel);
+}
+
+void test_a_launch_that_a_device_would_refuse_is_an_error() {
+  expect("blocks along y", refusal(dim3(1, 65536), 1, 0, false), cudaErrorInvalidConfiguration);
+  expect("blocks along z", refusal(dim3(1, 1, 65536), 1, 0, false), cudaErrorInvalidConfiguration);
+  expect("blocks along x", refusal(dim3(65536), 1, 0, false), cudaSuccess);
+  expect("no block", refusal(dim3(0), 1, 0, false), cudaErrorInvalidConfiguration);
+  expect("threads", refusal(1, dim3(32, 33), 0, false), cudaErrorInvalidConfiguration);
+  expect("threads along z", refusal(1, dim3(1, 1, 65), 0, false), cudaErrorInvalidConfiguration);
+  int device, multiprocessors, resident;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, nothing, 512, 40000);
+  expect("resident blocks", resident, 4);
+  const unsigned most = unsigned(multiprocessors * resident);
+  expect("a cooperative grid", refusal(most, 512, 40000, true), cudaSuccess);
+  expect("a cooperative grid too large", refusal(most + 1, 512, 40000, true), cudaErrorCooperativeLaunchTooLarge);
+  expect("any other grid", refusal(most + 1, 512, 40000, false), cudaSuccess);
+}
+
+void test_more_than_48_kib_of_shared_memory_must_be_asked_for() {
+  const size_t more = 48 * 1024 + 16;
+  expect("not asked for", refusal(1, 32, more, false), cudaErrorInvalidValue);
+  expect("asked for", cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, int(more)), 0);
+  expect("less than asked for", refusal(1, 32, more, false), cudaSuccess);
+  expect("more than asked for", refusal(1, 32, more + 16, false), cudaErrorInvalidValue);
+  expect("for another kernel", refusal(1, 32, more, false, nothing_either), cudaErrorInvalidValue);
+  expect("more than there is", cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, 1 << 18),
+         cudaErrorInvalidValue);
+}
+
 void test_16_bit_floats_round_to_nearest_even() {
   expect("bfloat16 tie to even", __bfloat162float(__float2bfloat16(1.00390625f)), 1);
   expect("bfloat16 tie to even", __bfloat162float(__float2bfloat16(1.01171875f)), 1.015625);
@@ -137,6 +177,8 @@ int main() {
   test_shared_memory_is_poisoned_and_exchanged();
   test_asynchronous_copies_arrive_at_the_wait();
   test_a_grid_barrier_orders_blocks();
+  test_a_launch_that_a_device_would_refuse_is_an_error();
+  test_more_than_48_kib_of_shared_memory_must_be_asked_for();
   test_16_bit_floats_round_to_nearest_even();
   return failures != 0;
 }

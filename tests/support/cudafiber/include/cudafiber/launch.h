@@ -24,9 +24,6 @@ class Launch {
     machine_.skipped_site = skip ? skip : "";
     threads_ = block.x * block.y * block.z;
     blocks_ = grid.x * grid.y * grid.z;
-    if (threads_ == 0 || threads_ > 1024) throw Error("a block must have 1 to 1024 threads");
-    if (blocks_ == 0) throw Error("a grid must have a block");
-    if (shared_bytes > most_shared_memory) throw Error("more than 227 KiB of shared memory");
     const size_t at_once = size_t(threads_) * (cooperative ? blocks_ : 1);
     while (machine_.carriers.size() < at_once) machine_.carriers.push_back(make_carrier());
   }

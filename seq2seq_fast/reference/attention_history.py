@@ -1,0 +1,61 @@
+"""What additive attention may know of where it has attended before: features of the positions, for the scores
+
+``e_ij = v^T tanh(W s_i + U h_j + V f_ij)``.
+
+B sources, K queries (beams) of each, Tx positions, D the size of the values, F features, A attention units.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# N of Tu et al., the most target words that a source word gives.
+MOST_FERTILE = 2.0
+# Below it a position is as good as barren; it keeps the coverage finite.
+_LEAST_FERTILE = 1e-6
+
+
+def location_features(attended: Tensor, filters: Tensor) -> Tensor:
+    """``f_i = F * a_i``: filters F, centred, over the weights a_i of the last query or their sum.
+
+    Chorowski, Bahdanau, Serdyuk, Cho, Bengio 2015, "Attention-Based Models for Speech Recognition", arXiv 1506.07503,
+    equation 8; of the sum, Shen et al. 2018, arXiv 1712.05884, section 2.2.
+
+    Args:
+        attended: a, [B, K, Tx]. filters: [F, 1, width], width odd.
+
+    Returns:
+        [B, K, Tx, F] in the filters' dtype.
+    """
+    if attended.numel() == 0:
+        return filters.new_zeros(*attended.shape, filters.shape[0])
+    rows = attended.to(filters.dtype).flatten(0, 1).unsqueeze(1)
+    return F.conv1d(rows, filters, padding=filters.shape[2] // 2).transpose(1, 2).unflatten(0, attended.shape[:2])
+
+
+def fertility(values: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """``Phi_j = N sigmoid(u^T h_j + b)`` with N = 2, what each source position may be attended to in all.
+
+    Tu, Lu, Liu, Liu, Li 2016, "Modeling Coverage for Neural Machine Translation", arXiv 1601.04811, equation 8.
+
+    Args:
+        values: h, [B, Tx, D]. weight: u, [1, D]. bias: b, [1].
+
+    Returns:
+        [B, Tx] in ``dtype``.
+    """
+    return MOST_FERTILE * torch.sigmoid(F.linear(values, weight, bias).squeeze(2).to(dtype))
+
+
+def coverage_features(attended: Tensor, fertility: Tensor, dtype: torch.dtype) -> Tensor:
+    """``f_ij = sum_{l<i} a_lj / Phi_j``, the linguistic coverage of Tu et al. 2016, equation 7.
+
+    Args:
+        attended: the sum of the weights so far, [B, K, Tx]. fertility: Phi, [B, Tx].
+
+    Returns:
+        [B, K, Tx, 1] in ``dtype``.
+    """
+    return (attended / fertility.clamp(min=_LEAST_FERTILE).unsqueeze(1)).to(dtype).unsqueeze(3)
