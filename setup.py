@@ -28,7 +28,16 @@ TRAIN = [
 ]
 DATASETS = ["datasets>=3"]
 EXAMPLES = ["scikit-learn>=1.3", "nbclient>=0.10", "nbformat>=5.9", "ipykernel>=6.29"]
-DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "clang-format>=18", "ninja", "pybind11>=2.12"]
+DEV = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "clang-format>=18",
+    "ninja",
+    "pybind11>=2.12",
+    "koreanize-matplotlib>=0.1",  # a font with Hangul, which pictures of Korean take where no system font has it
+]
 
 setup(
     name="seq2seq_fast",

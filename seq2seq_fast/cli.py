@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser, Namespace
+    from jsonargparse import ArgumentParser
 
 _NEEDED = (
     "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
@@ -32,6 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: instead of those that the process was started with.
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt as interrupt:
+        return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["doctor"]:
         # It needs torch alone and has exit codes of its own, so nothing is asked of the extra first.
@@ -43,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{', '.join(missing)} not installed; the command needs: pip install 'seq2seq_fast[train]'")
     from jsonargparse import ArgumentError
 
+    from seq2seq_fast.commands.config_file import check_config_files
     from seq2seq_fast.data import InputError
 
     try:
@@ -50,11 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is read is UTF-8 whatever the locale, and so is what is written.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-        namespace = _parse(given)
+        check_config_files(given)
+        namespace = build_parser().parse_args(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
         sys.stdout.flush()
-    except (InputError, ArgumentError) as error:
+    except InputError as error:
         return _fail(str(error))
+    except ArgumentError as error:
+        return _fail(f"{error} (what there is: seq2seq-fast COMMAND --help)")
     except BrokenPipeError:
         # The reader of the output has gone; what Python would still flush at exit has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,18 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _fail(f"standard output: cannot be written ({error.strerror}): make room or choose another place")
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt as interrupt:
-        return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
     return 0
-
-
-def _parse(given: Sequence[str]) -> Namespace:
-    from seq2seq_fast.data import InputError
-
-    try:
-        return build_parser().parse_args(given)
-    except UnicodeDecodeError as error:
-        raise InputError(f"--config: the file is not UTF-8 (byte {error.start + 1})") from None
 
 
 def _check_backend() -> None:
@@ -89,7 +89,9 @@ def _check_backend() -> None:
 
 
 def _fail(message: str, code: int = _USER_ERROR) -> int:
-    print(f"seq2seq-fast: error: {' '.join(message.split())}", file=sys.stderr)
+    from seq2seq_fast.progress import tell
+
+    tell(f"seq2seq-fast: error: {' '.join(message.split())}")
     return code
 
 

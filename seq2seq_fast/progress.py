@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 T = TypeVar("T")
+
+
+def tell(line: str, stream: TextIO | None = None) -> None:
+    """Write a line about work, on standard error by default. Where its reader has gone, the work goes on unheard."""
+    stream = sys.stderr if stream is None else stream
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        # What Python would still flush at exit has nowhere to go either.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Progress:
@@ -50,7 +63,7 @@ class Progress:
             self._told = now
             of = "" if self._total is None else f" of {self._total:,}"
             speed = self._done / (now - self._began)
-            print(f"{self._what}: {self._done:,}{of} {self._unit}, {speed:,.0f} a second", file=sys.stderr, flush=True)
+            tell(f"{self._what}: {self._done:,}{of} {self._unit}, {speed:,.0f} a second")
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """Yield the items; each is counted when the next is asked for."""

@@ -153,7 +153,7 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
     [
         ([], "subcommand"),
         (["fly"], "invalid choice: 'fly'"),
-        (["train", "--nothing", "1"], "unrecognized arguments: --nothing"),
+        (["train", "--nothing", "1"], "--nothing 1 (what there is: seq2seq-fast COMMAND --help)"),
         (["train", "--training.max_steps", "many"], "training.max_steps"),
         (["train", "--config", "none.yaml"], "none.yaml"),
         (["train"], "data.train_source is missing"),
@@ -182,7 +182,7 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
         (["train", "--training.max_minutes", ".inf"], "training.max_minutes must be a finite number; got inf"),
         (["train", "--training.max_minutes", "1e300"], "training.max_minutes must be at most 1000000000; got 1e+300"),
         (["train", "--training.validate_every", ".inf"], "training.validate_every must be a finite number; got inf"),
-        (["train", "--config", "BAD"], "--config: the file is not UTF-8 (byte 1)"),
+        (["train", "--config", "BAD"], "bad: line 1 is not UTF-8 (byte 1 of the line)"),
         (["train", "--data.train_source", "none.de", "--model.cell", "mlp"], "model: cell must be one of"),
         (["translate", "NAN", "TEXT"], "the model has weights that are no numbers"),
         (["translate", "MODEL", "TEXT", "--device", "meta"], "device meta: there are cpu, cuda, and cuda:N"),
@@ -248,7 +248,7 @@ def test_a_reader_that_goes_away_is_no_error(model, tmp_path):
     assert len(found.stdout.splitlines()) == 1 and found.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["ref.en", "missing/out.en"])
+@pytest.mark.parametrize("name", ["ref.en", "missing/out.en", "."])
 def test_an_output_that_would_lose_something_is_refused_before_any_work(model, text, tmp_path, capsys, name):
     reference = tmp_path / "ref.en"
     reference.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")

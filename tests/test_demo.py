@@ -43,6 +43,16 @@ def test_with_attention_it_translates_well_and_much_better_than_without(tmp_path
     assert bleu["with attention (longest third)"] - bleu["without attention (longest third)"] >= 15
 
 
+def test_an_interrupted_demonstration_says_to_run_it_again(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt("interrupted; --training.resume=true goes on")
+
+    monkeypatch.setattr(demo, "run_demo", interrupted)
+    assert cli.main(["demo", "--output", str(tmp_path)]) == 130
+    wanted = f"seq2seq-fast: error: interrupted: run it again, which begins anew in {tmp_path}\n"
+    assert capsys.readouterr().err == wanted
+
+
 @pytest.mark.parametrize("name", ["folder", "file"])
 def test_what_is_somebody_elses_is_left_alone(tmp_path, capsys, name):
     (tmp_path / "folder/corpus").mkdir(parents=True)

@@ -1,6 +1,7 @@
 """What long work says of itself."""
 
 import io
+import os
 import sys
 
 from seq2seq_fast import progress
@@ -30,6 +31,17 @@ def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch):
         shown.add(10)
     written = sys.stderr.getvalue()
     assert "translate" in written and "\n" not in written and written.endswith("\r")
+
+
+def test_work_whose_reader_has_gone_goes_on(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        with Progress("translate", "lines", every=0.0) as shown:
+            shown.add()
+            shown.add()
+        print("more", file=sys.stderr, flush=True)
 
 
 def test_work_that_is_to_be_quiet_says_nothing(monkeypatch):

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from seq2seq_fast.commands.output import check_output
+from seq2seq_fast.commands.output import check_outputs
 from seq2seq_fast.commands.search import add_search, load
 
 if TYPE_CHECKING:
@@ -94,10 +94,9 @@ def _check(namespace: Namespace) -> None:
     from seq2seq_fast.visualization.picture import check_picture
 
     check_ranges("align", namespace, at_least={"columns": 1})
-    inputs = (namespace.src, namespace.ref, namespace.gold)
-    for flag in ("output", "translations", "picture"):
-        if namespace[flag] != "-":
-            check_output(flag, namespace[flag], *inputs)
+    links = None if namespace.output == "-" else namespace.output
+    outputs = {"output": links, "translations": namespace.translations, "picture": namespace.picture}
+    check_outputs(outputs, namespace.src, namespace.ref, namespace.gold)
     if namespace.picture is not None:
         check_picture(namespace.picture)
     if namespace.gold is not None and namespace.ref is None:
@@ -117,7 +116,13 @@ def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[P
     if not has_attention(translator.model):
         raise InputError(f"{namespace.model}: the model has no attention, so it aligns nothing")
     if namespace.ref is not None:
-        return attend_to_given(translator, read_pairs(namespace.src, namespace.ref), batch_tokens=search.batch_tokens)
+        return attend_to_given(
+            translator,
+            read_pairs(namespace.src, namespace.ref),
+            batch_tokens=search.batch_tokens,
+            max_length=search.max_source_length,
+            origins=(f"{namespace.src}: line", f"{namespace.ref}: line"),
+        )
     sentences = list(read_lines(namespace.src))
     if not sentences:
         raise InputError(f"{namespace.src}: the file is empty")
@@ -137,6 +142,7 @@ def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[P
 
 def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
     from seq2seq_fast.data import InputError
+    from seq2seq_fast.progress import tell
     from seq2seq_fast.visualization import Alignment, draw_alignments
 
     numbers = namespace.lines or range(1, min(4, len(found)) + 1)
@@ -151,7 +157,7 @@ def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
         warnings.simplefilter("always")
         draw_alignments(maps, namespace.picture, columns=namespace.columns)
     for warning in caught:
-        print(f"seq2seq-fast: warning: {warning.message}", file=sys.stderr)
+        tell(f"seq2seq-fast: warning: {warning.message}")
 
 
 def _compare(path: str, found: Sequence[WordAttention], linked: Sequence[tuple[tuple[int, int], ...]]) -> None:

@@ -33,18 +33,22 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--last", type=int, default=None, help="Average this many of the last checkpoints.")
     parser.add_argument("--output", type=str, required=True, help="Folder to write the model to.")
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the model that output already holds.")
+    parser.add_argument(
+        "--overwrite",
+        type=bool,
+        default=False,
+        help="Replace the model that output already holds, or other files with the names of a model's.",
+    )
     return parser
 
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
-    from seq2seq_fast.decoding.model_folder import WEIGHTS, save_model_folder
+    from seq2seq_fast.decoding.model_folder import check_model_output, save_model_folder
     from seq2seq_fast.training.checkpoints import average_weights
 
     output = Path(namespace.output)
-    if (output / WEIGHTS).exists() and not namespace.overwrite:
-        raise InputError(f"{output} already holds a model: choose another output, or give --overwrite=true")
+    check_model_output(output, overwrite=namespace.overwrite)
     inputs = _inputs(namespace)
     model, source, target = _model_of(inputs[0])
     states = [(str(path), _weights(path, [source, target])) for path in inputs]

@@ -32,4 +32,8 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.demo import run_demo
 
     check_ranges("demo", namespace, above_zero=("minutes",))
-    run_demo(namespace.output, namespace.minutes)
+    try:
+        run_demo(namespace.output, namespace.minutes)
+    except KeyboardInterrupt:
+        # A training's own words would name flags that this command does not have.
+        raise KeyboardInterrupt(f"interrupted: run it again, which begins anew in {namespace.output}") from None

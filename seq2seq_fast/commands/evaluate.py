@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from seq2seq_fast.commands.output import check_output
+from seq2seq_fast.commands.output import check_outputs
 from seq2seq_fast.commands.search import add_search, load
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.decoding import Translator
     from seq2seq_fast.evaluation import score
-    from seq2seq_fast.progress import Progress
+    from seq2seq_fast.progress import Progress, tell
 
     _check(namespace)
     pairs = read_pairs(namespace.src, namespace.ref)
@@ -59,11 +58,12 @@ def run(namespace: Namespace) -> None:
     started = time.perf_counter()
     hypotheses = translate(translator)
     seconds = time.perf_counter() - started
+    # Before anything is written, which may fail: the score has cost the most time.
+    print(score(hypotheses, references), flush=True)
+    speed = f"{len(pairs) / seconds:.0f} sentences a second"
+    tell(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}")
     if namespace.output is not None:
         write_lines(namespace.output, hypotheses)
-    print(score(hypotheses, references))
-    speed = f"{len(pairs) / seconds:.0f} sentences a second"
-    print(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}", file=sys.stderr)
     if namespace.by_length is not None:
         others = [
             translate(other, f"translate with {folder}")
@@ -77,8 +77,8 @@ def _check(namespace: Namespace) -> None:
     from seq2seq_fast.visualization.picture import check_picture
 
     check_ranges("evaluate", namespace, at_least={"length_width": 1})
-    for flag in ("output", "by_length"):
-        check_output(flag, namespace[flag], namespace.src, namespace.ref)
+    outputs = {"output": namespace.output, "by_length": namespace.by_length}
+    check_outputs(outputs, namespace.src, namespace.ref)
     if namespace.by_length is not None:
         check_picture(namespace.by_length)
     elif namespace.compare:

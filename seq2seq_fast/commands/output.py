@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 
-def check_output(flag: str, output: str | None, *inputs: str | None) -> None:
-    """Refuse, before any work, an output that would replace an input or cannot be written."""
+def check_outputs(outputs: Mapping[str, str | None], *inputs: str | None) -> None:
+    """Refuse, before any work, outputs that would replace an input or one another, or that cannot be written.
+
+    Args:
+        outputs: the files by their flags, without dashes.
+        inputs: the files that the command reads.
+
+    Raises:
+        InputError: one is refused.
+    """
     from seq2seq_fast.data import InputError
 
-    if output is None:
-        return
-    if any(name is not None and os.path.realpath(output) == os.path.realpath(name) for name in inputs):
-        raise InputError(f"--{flag} {output} is one of the files to read: choose another name")
-    folder = os.path.dirname(os.path.abspath(output))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise InputError(f"--{flag} {output}: {folder} is no folder that can be written to")
+    taken = {os.path.realpath(name): "the files to read" for name in inputs if name is not None}
+    for flag, output in outputs.items():
+        if output is None:
+            continue
+        if output == "-":
+            raise InputError(f"--{flag} - is no file: name one (./- is the file with that name)")
+        place = os.path.realpath(output)
+        if place in taken:
+            raise InputError(f"--{flag} {output} is one of {taken[place]}: choose another name")
+        if os.path.isdir(output):
+            raise InputError(f"--{flag} {output} is a folder: name a file")
+        folder = os.path.dirname(os.path.abspath(output))
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+            raise InputError(f"--{flag} {output}: {folder} is no folder that can be written to")
+        taken[place] = "the files to write already"

@@ -48,7 +48,10 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line)") from None
+            raise InputError(
+                f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line): convert the text, with "
+                "iconv -f ISO-8859-1 -t UTF-8, say"
+            ) from None
         yield text.rstrip("\r\n")
 
 

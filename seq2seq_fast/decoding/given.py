@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seq2seq_fast.data import InputError, TokenBudgetSampler, pad
 from seq2seq_fast.decoding.ensemble import Ensemble, has_attention
-from seq2seq_fast.decoding.translator import Translator
+from seq2seq_fast.decoding.translator import SearchConfig, Translator, check_lengths
 
 
 class PieceAttention(NamedTuple):
@@ -28,7 +28,12 @@ class PieceAttention(NamedTuple):
 
 @torch.inference_mode()
 def attend_to_given(
-    translator: Translator, pairs: Sequence[tuple[str, str]], *, batch_tokens: int = 8000
+    translator: Translator,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    batch_tokens: int = SearchConfig.batch_tokens,
+    max_length: int = SearchConfig.max_source_length,
+    origins: tuple[str, str] = ("source", "target"),
 ) -> list[PieceAttention]:
     """Return the attention of each pair (source, target), in their order.
 
@@ -36,14 +41,18 @@ def attend_to_given(
         translator: a model with attention.
         pairs: text; where either side is empty there are no weights.
         batch_tokens: the most tokens of a batch, padding included.
+        max_length: the most pieces of either side: time and memory grow with the product of both.
+        origins: what an error calls a sentence of either side.
 
     Raises:
-        InputError: the translator is an ensemble or has no attention.
+        InputError: the translator is an ensemble or has no attention, or a sentence is too long.
     """
     model, source_side, target_side = translator.model, translator.source_vocabulary, translator.target_vocabulary
     if isinstance(model, Ensemble) or not has_attention(model):
         raise InputError("the attention of given pairs needs one model with attention, no ensemble")
     encoded = [(source_side.encode(source), target_side.encode(target)) for source, target in pairs]
+    for side, origin in enumerate(origins):
+        check_lengths((pair[side] for pair in encoded), max_length, (origin, 1))
     found = [PieceAttention([], [], torch.zeros(0, 1)) for _ in pairs]
     places = [place for place, (source, target) in enumerate(encoded) if source and target]
     sources = [[*encoded[place][0], source_side.eos_id] for place in places]

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,7 +20,36 @@ from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
 _SUFFIXES = (".model", ".json")
+_VOCABULARY_FILES = tuple(f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES)
+_PARTIAL = ".partial-model"
 _VOCABULARIES = "vocabularies"  # the entry in the metadata of the weights
+
+
+def check_model_output(folder: str | Path, *others: str, flags: str = "--", overwrite: bool = False) -> None:
+    """Refuse, before any work, a folder that a model cannot be written to or where it would cost somebody's files.
+
+    Args:
+        folder: where a model is to be written; it need not be there yet.
+        others: names of more files that are to be written there.
+        flags: what stands before the name of the flag for ``overwrite``.
+        overwrite: whether the model that it holds, and what has the name of one of its files, may be replaced.
+
+    Raises:
+        InputError: it is a file, it holds a model or a file of that name, or nobody may write there.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, a folder is wanted")
+    if not overwrite:
+        wanted = f"choose another output, or give {flags}overwrite=true"
+        if (folder / WEIGHTS).exists():
+            raise InputError(f"{folder} already holds a model: {wanted}")
+        for name in (CONFIG, *_VOCABULARY_FILES, *others):
+            if (folder / name).exists():
+                raise InputError(f"{folder} holds a {name} but no model, and would lose it: {wanted}")
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: no permission to write in {existing}")
 
 
 def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, target: Vocabulary) -> Path:
@@ -38,7 +66,10 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        # A fixed name: what a killed process has left there goes with the next save.
+        partial = folder / _PARTIAL
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
@@ -116,7 +147,7 @@ def _fingerprint(source: Vocabulary, target: Vocabulary) -> str:
 
 
 def _remove_other_vocabularies(folder: Path, written: Collection[str]) -> None:
-    for name in (f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES):
+    for name in _VOCABULARY_FILES:
         if name not in written:
             (folder / name).unlink(missing_ok=True)
 

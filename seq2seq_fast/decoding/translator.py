@@ -67,6 +67,22 @@ class SearchConfig:
         return SearchLimits(self.length_ratio, shortest=self.min_length, longest=self.max_length)
 
 
+def check_lengths(encoded: Iterable[Sequence[int]], most: int, origin: tuple[str, int]) -> None:
+    """Raise InputError where a sentence, in pieces, is longer than `SearchConfig.max_source_length`.
+
+    Args:
+        encoded: the sentences.
+        most: the most pieces of one.
+        origin: what the error calls them, and the number of the first.
+    """
+    for number, ids in enumerate(encoded, start=origin[1]):
+        if len(ids) > most:
+            raise InputError(
+                f"{origin[0]} {number:,} has {len(ids):,} pieces, more than search.max_source_length, {most:,}: "
+                "split it, or raise that"
+            )
+
+
 class Translation(NamedTuple):
     """One translation of one sentence.
 
@@ -182,12 +198,7 @@ class Translator:
         config = config or SearchConfig()
         self._check_attention(config)
         encoded = [self.source_vocabulary.encode(sentence) for sentence in sentences]
-        for number, ids in enumerate(encoded, start=origin[1]):
-            if len(ids) > config.max_source_length:
-                raise InputError(
-                    f"{origin[0]} {number:,} has {len(ids):,} pieces, more than search.max_source_length, "
-                    f"{config.max_source_length:,}: split it, or raise that"
-                )
+        check_lengths(encoded, config.max_source_length, origin)
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
         places = [place for place, ids in enumerate(encoded) if ids]
         sources = [[*encoded[place], self.source_vocabulary.eos_id] for place in places]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +11,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, Timer, TQDMProgressBar
+from lightning.pytorch.utilities import rank_zero_only
 
 from seq2seq_fast.data import Batch, InputError
+from seq2seq_fast.progress import tell
 from seq2seq_fast.training.config import TrainingConfig
+
+# Of the processes that train together the first speaks.
+tell_once = rank_zero_only(tell)
 
 
 class TokensPerSecond(pl.Callback):
@@ -132,11 +136,9 @@ class ProgressLines(pl.Callback):
         self._told = now
         shown = trainer.progress_bar_metrics
         loss, speed = shown.get("train_loss", float("nan")), shown.get("tokens_per_second", 0.0)
-        trainer.print(
+        tell_once(
             f"epoch {trainer.current_epoch + 1}, batch {index + 1:,} of {trainer.num_training_batches:,}: "
-            f"train loss {loss:.3f}, {speed:,.0f} tokens/s",
-            file=sys.stderr,
-            flush=True,
+            f"train loss {loss:.3f}, {speed:,.0f} tokens/s"
         )
 
 
@@ -222,10 +224,8 @@ class ValidationReport(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        trainer.print(
+        tell_once(
             f"epoch {trainer.current_epoch + 1}, step {trainer.global_step:,}, "
             f"{self._timer.time_elapsed() / 60:.1f} minutes: train loss {metrics.get('train_loss', float('nan')):.3f}, "
-            f"validation loss {metrics['validation_loss']:.3f}, BLEU {metrics['validation_bleu']:.2f}",
-            file=sys.stderr,
-            flush=True,
+            f"validation loss {metrics['validation_loss']:.3f}, BLEU {metrics['validation_bleu']:.2f}"
         )

@@ -45,11 +45,15 @@ def keep_recent(folder: Path, count: int) -> ModelCheckpoint:
 
 
 class KeptCheckpoints(ModelCheckpoint):
-    """Forgets, where a training goes on, the checkpoints whose files are gone."""
+    """Forgets, where a training goes on, the checkpoints whose files are gone; their folder may have another name."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        all_kept: dict[str, Tensor] = state_dict["best_k_models"]
+        assert self.dirpath is not None
+        folder = Path(self.dirpath)
+        all_kept: dict[str, Tensor] = {
+            str(folder / Path(path).name): bleu for path, bleu in state_dict["best_k_models"].items()
+        }
+        super().load_state_dict({**state_dict, "dirpath": self.dirpath, "best_k_models": all_kept})
         kept = {path: bleu for path, bleu in all_kept.items() if Path(path).is_file()}
         self.best_k_models = kept
         if kept:
@@ -104,29 +108,41 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is no checkpoint of a training.
     """
+    return _weights_of(_read(path))
+
+
+def _weights_of(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {name.removeprefix("model."): value for name, value in state["state_dict"].items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        return {name.removeprefix("model."): value for name, value in state.items()}
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state["state_dict"].items()
+        return state
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # whatever a broken file makes the loader raise
         raise InputError(f"{path}: not a complete checkpoint ({type(error).__name__}): take another") from error
 
 
-def check_resumable(path: Path, model: nn.Module) -> None:
+def check_resumable(path: Path, model: nn.Module, max_epochs: int | None = None) -> None:
     """Check that a training of a model can go on from a checkpoint.
 
     Raises:
-        InputError: the file is no complete checkpoint, or one of another model.
+        InputError: the file is no complete checkpoint, or one of another model or of a later epoch.
     """
     try:
-        weights = read_weights(path)
+        state = _read(path)
+        weights = _weights_of(state)
     except InputError as error:
         raise InputError(f"{error}, or begin anew with --training.overwrite=true") from error
     if {n: v.shape for n, v in weights.items()} != {n: v.shape for n, v in model.state_dict().items()}:
         raise InputError(
             f"{path}: is of a model with other settings: resume with those in {path.parents[1] / 'settings.yaml'}"
         )
+    if max_epochs is not None and state.get("epoch", 0) > max_epochs:
+        raise InputError(f"{path}: is of epoch {state['epoch'] + 1:,}: training.max_epochs {max_epochs:,} is too few")
 
 
 def average_weights(states: Sequence[tuple[str, dict[str, Tensor]]]) -> dict[str, Tensor]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from seq2seq_fast.data import InputError, Vocabulary
-from seq2seq_fast.decoding.model_folder import WEIGHTS
+from seq2seq_fast.decoding.model_folder import WEIGHTS, check_model_output
 from seq2seq_fast.nn import Seq2SeqConfig
 from seq2seq_fast.training.config import OptimizationConfig, TrainingConfig, VocabularyConfig
+
+CURVES = "curves.png"
 
 
 def check_output(output: Path, last: Path, training: TrainingConfig) -> None:
@@ -25,18 +26,13 @@ def check_output(output: Path, last: Path, training: TrainingConfig) -> None:
     if training.resume:
         if not last.is_file():
             raise InputError(f"{last}: no checkpoint to resume from")
-    elif (output / WEIGHTS).exists() and not training.overwrite:
-        raise InputError(f"{output} already holds a model: choose another output, or give --training.overwrite=true")
-    elif last.exists() and not training.overwrite:
+    elif last.exists() and not (output / WEIGHTS).exists() and not training.overwrite:
         raise InputError(
             f"{output} already holds an unfinished training: go on with --training.resume=true, "
             "or give --training.overwrite=true"
         )
-    elif output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file, a folder is wanted")
-    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"training.output {output}: no permission to write in {existing}")
+    may_replace = training.resume or training.overwrite
+    check_model_output(output, CURVES, flags="--training.", overwrite=may_replace)
 
 
 def check_model(model: dict[str, Any], vocabulary: VocabularyConfig, optimization: OptimizationConfig) -> None:

@@ -65,6 +65,13 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_ranges("data", self, at_least={"max_length": 1, "batch_tokens": 1, "pool_batches": 1, "workers": 0})
 
+    def name(self, split: Literal["train", "validation"]) -> str:
+        """Return what errors call the pairs of a split."""
+        if self.dataset is not None:
+            return f"dataset {self.dataset}"
+        files = (getattr(self, f"{split}_{side}") for side in ("source", "target"))
+        return " and ".join(str(Path(self.folder, file)) for file in files if file)
+
     def corpus(self, split: Literal["train", "validation"]) -> Corpus:
         """Return the pairs of a split, as text.
 
@@ -227,7 +234,7 @@ class TrainingConfig:
         average_always: Write the average even where it is not better.
         resume: Go on from the last checkpoint in output. What the settings say now holds from there on, such as another
             learning_rate; vocabulary, model and optimizer must be those that it began with.
-        overwrite: Replace the model that output already holds.
+        overwrite: Replace the model that output already holds, or other files with the names of a model's.
         device: Where to train; auto takes a GPU where there is one.
         devices: Processes of this machine that train together, one a device. Under torchrun it is torchrun that says.
         nodes: Machines that train together, each with as many devices. Under torchrun it is torchrun that says.

@@ -73,7 +73,7 @@ class PairDataModule(pl.LightningDataModule):
         self.left_out, self.kept = self._train.left_out, len(self._train)
         if len(self._train) == 0:
             raise InputError(
-                f"no training pair has 1 to {config.max_length} pieces on both sides: "
+                f"{config.name('train')}: no training pair has 1 to {config.max_length} pieces on both sides: "
                 "see data.max_length, and the files' empty lines"
             )
         if min(len(self._train), len(self._validation)) < processes:
@@ -88,7 +88,7 @@ class PairDataModule(pl.LightningDataModule):
         pieces = 0 if longest is None else max(self._validation.lengths[longest])
         if longest is not None and pieces > _LONGEST_VALIDATED:
             raise InputError(
-                f"{self._config.validation_source or self._config.dataset}: validation pair {longest + 1:,} has "
+                f"{self._config.name('validation')}: validation pair {longest + 1:,} has "
                 f"{pieces:,} pieces; {_LONGEST_VALIDATED:,} can be validated at most: split it, or leave it out"
             )
 
@@ -199,9 +199,20 @@ def load_alignments(config: DataConfig, optimization: OptimizationConfig, train:
 
 
 def make_vocabularies(
-    config: VocabularyConfig, train: Corpus, seed: int = 0, progress: bool = False
+    config: VocabularyConfig, train: Corpus, seed: int = 0, progress: bool = False, *, name: str = "the training text"
 ) -> tuple[Vocabulary, Vocabulary]:
-    """Load or build source and target vocabulary; a joint one is the same object twice."""
+    """Load or build source and target vocabulary; a joint one is the same object twice.
+
+    Args:
+        config: which.
+        train: the text to build them of.
+        seed: of the draw of sentences, where there are many.
+        progress: show how far the reading is.
+        name: what an error calls the text.
+
+    Raises:
+        InputError: a file holds no vocabulary, or the text gives none.
+    """
     if config.joint and config.target is not None and config.target != config.source:
         raise InputError("a joint vocabulary is named by vocabulary.source alone, or set vocabulary.joint to false")
     given = config.source is not None and (config.joint or config.target is not None)
@@ -210,6 +221,10 @@ def make_vocabularies(
         with Progress("read for the vocabulary", "pairs", shown=progress) as shown:
             pairs = sample(shown.over(train), config.sentences, seed)
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    if not given:
+        for side in range(2):
+            if not any(pair[side] for pair in pairs):
+                raise InputError(f"{name}: has only empty {('source', 'target')[side]} lines: give it text")
     if config.joint:
         joint = load_vocabulary(config.source) if config.source else _build(sources + targets, config, progress)
         return joint, joint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from seq2seq_fast.training.callbacks import tell_once
 from seq2seq_fast.training.checkpoints import average_weights, keep_best, keep_recent, read_weights
 from seq2seq_fast.training.config import TrainingConfig
 
@@ -52,11 +52,9 @@ class FinalAverage(pl.Callback):
         taken = self._always or bleu > single
         if taken:
             self.chosen = weights, bleu
-        trainer.print(
+        tell_once(
             f"the average of {len(paths)} checkpoints: BLEU {bleu:.2f}, the best checkpoint {single:.2f}; "
-            f"the {'average' if taken else 'best'} is taken",
-            file=sys.stderr,
-            flush=True,
+            f"the {'average' if taken else 'best'} is taken"
         )
 
     @staticmethod

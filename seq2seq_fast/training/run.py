@@ -24,6 +24,7 @@ from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
 from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
 from seq2seq_fast.training.callbacks import (
@@ -36,7 +37,7 @@ from seq2seq_fast.training.callbacks import (
     ValidationReport,
 )
 from seq2seq_fast.training.checkpoints import WholeCheckpoints, check_resumable, read_weights
-from seq2seq_fast.training.checks import check_model, check_output, model_config
+from seq2seq_fast.training.checks import CURVES, check_model, check_output, model_config
 from seq2seq_fast.training.config import (
     DataConfig,
     OptimizationConfig,
@@ -104,11 +105,11 @@ def train(
     vocabularies = (
         load_vocabularies(work)
         if training.resume
-        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress)
+        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress, name=data.name("train"))
     )
     network = Seq2Seq(model_config(model, vocabularies))
     if training.resume:
-        check_resumable(last, network)
+        check_resumable(last, network, training.max_epochs)
     devices, nodes = _processes(training)
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
@@ -122,7 +123,7 @@ def train(
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
-    curves = Curves(output / "curves.png")
+    curves = Curves(output / CURVES)
     callbacks = [*_callbacks(training, budget, last), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
@@ -137,6 +138,8 @@ def train(
         )  # fmt: skip
         with _interruptible(last):
             trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise cannot_write(error.filename or work, error) from error
     bleu = _load_best(network, kept)
@@ -156,12 +159,12 @@ def _announce(
     source, target = (f"{len(vocabulary):,}" for vocabulary in vocabularies)
     entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(
+    tell(
         f"{batches.kept + batches.left_out:,} training pairs "
         f"({batches.left_out:,} left out as empty or longer than data.max_length), "
         f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
         f"{batches.batches_per_epoch:,} batches an epoch",
-        flush=True,
+        stream=sys.stdout,
     )
 
 

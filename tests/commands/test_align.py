@@ -66,6 +66,16 @@ def test_own_translations_are_linked_and_written(model, text, tmp_path, capsys):
     assert len(Translator.load(model).translate(LINES)) == len(translations)
 
 
+@pytest.mark.parametrize("side", ["--src", "--ref"])
+def test_a_huge_line_of_either_side_is_named(model, text, tmp_path, capsys, side):
+    huge = tmp_path / "huge"
+    huge.write_text(text.read_text(encoding="utf-8").replace("ein Hund", "Hund " * 6000), encoding="utf-8")
+    files = {"--src": text, "--ref": text} | {side: huge}
+    assert run(model, *(part for flag in files.items() for part in flag)) == 2
+    wanted = "line 1 has 6,000 pieces, more than search.max_source_length, 5,000: split it, or raise that"
+    assert capsys.readouterr().err == f"seq2seq-fast: error: {huge}: {wanted}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,6 +83,9 @@ def test_own_translations_are_linked_and_written(model, text, tmp_path, capsys):
         (["--picture", "map.gif"], "map.gif: a picture's name ends in .png, .svg or .pdf"),
         (["--picture", "map.png", "--lines", "9"], "--lines 9: "),
         (["--output", "TEXT"], "is one of the files to read"),
+        (["--translations", "-"], "--translations - is no file: name one"),
+        (["--output", "same", "--translations", "same"], "--translations same is one of the files to write already"),
+        (["--output", "."], "--output . is a folder: name a file"),
         (["--ref", "TEXT", "--gold", "FAR"], "line 1: 7-0 is beyond its 2 and 2 words"),
         (["--ref", "TEXT", "--gold", "TEXT"], "line 1: 'ein' is no link"),
     ],
@@ -84,4 +97,4 @@ def test_a_user_error_is_one_line(model, text, tmp_path, capsys, monkeypatch, ar
     assert run(model, "--src", text, *[names.get(argument, argument) for argument in arguments]) == 2
     err = capsys.readouterr().err
     assert message in err and len(err.splitlines()) == 1 and text.read_text().startswith("ein Hund")
-    assert not list(tmp_path.glob("map.*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"text", "far"}

@@ -84,6 +84,7 @@ def test_one_checkpoint_becomes_a_model_folder_even_of_a_training_that_has_not_e
     [
         (["a", "--output", "out"], "a: one alone has no average"),
         (["a", "b", "--output", "c"], "c already holds a model"),
+        (["a", "b", "--output", "a/config.json"], "a/config.json: is a file, a folder is wanted"),
         (["a", "other", "--output", "out"], "other: its vocabularies are others"),
         (["a", "--best", 4, "--output", "out"], "has 3 of the 4 best checkpoints wanted"),
         (["a", "--best", 2, "--last", 2, "--output", "out"], "exclude each other"),

@@ -12,7 +12,7 @@ import pytest
 
 from seq2seq_fast import cli
 from seq2seq_fast.data import build_vocabulary
-from seq2seq_fast.decoding import save_model_folder
+from seq2seq_fast.decoding import Translator, save_model_folder
 from seq2seq_fast.training import callbacks
 from tests.decoding.models import small_model
 from tests.training.corpora import MODEL, write_corpus
@@ -32,7 +32,8 @@ def model(tmp_path_factory):
     return save_model_folder(tmp_path_factory.mktemp("model"), network, vocabulary, vocabulary)
 
 
-def train(corpus, output, **changes):
+def training(corpus, output, **changes):
+    """Return the command line of a tiny training."""
     flags = {
         "data.folder": corpus, "data.train_source": "train.de", "data.train_target": "train.en",
         "data.validation_source": "validation.de", "data.validation_target": "validation.en",
@@ -40,7 +41,11 @@ def train(corpus, output, **changes):
         "training.progress": False, "training.logger": "csv", "training.device": "cpu", "training.max_epochs": 3,
     }  # fmt: skip
     flags |= {f"model.{name}": value for name, value in MODEL.items()} | changes
-    return cli.main(["train", *(f"--{name}={value}" for name, value in flags.items())])
+    return ["train", *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def train(corpus, output, **changes):
+    return cli.main(training(corpus, output, **changes))
 
 
 def error(capsys):
@@ -106,6 +111,32 @@ def test_a_model_that_does_not_fit_on_the_disk_leaves_the_old_one(model, capsys)
     assert content(model) == before
 
 
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocabulary.json", "vocabulary.model", "source_vocabulary.json", "curves.png"]
+)
+def test_a_training_takes_no_file_of_its_users_away(corpus, tmp_path, capsys, name):
+    """One of these may be the very vocabulary that the training is to use."""
+    file = tmp_path / "own" / name
+    file.parent.mkdir()
+    build_vocabulary(LINES, "words", 40).save(tmp_path / "own/vocabulary")
+    (tmp_path / "own/vocabulary.json").rename(file)
+    before = content(tmp_path)
+    given = {f"vocabulary.{side}": file for side in ("source", "target")} | {"vocabulary.joint": False}
+    assert train(corpus, tmp_path / "own", **given) == 2
+    wanted = f"own holds a {name} but no model, and would lose it: choose another output, or give --training.overwrite"
+    assert wanted in error(capsys) and content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.model"])
+def test_an_average_takes_no_file_of_its_users_away(model, tmp_path, capsys, name):
+    (tmp_path / name).write_text("mine")
+    given = ["average", str(model), str(model), "--output", str(tmp_path)]
+    assert cli.main(given) == 2
+    assert f"{tmp_path} holds a {name} but no model, and would lose it" in error(capsys)
+    assert content(tmp_path) == {(tmp_path / name).relative_to(tmp_path): b"mine"}
+    assert cli.main([*given, "--overwrite", "true"]) == 0 and Translator.load(tmp_path)
+
+
 @pytest.mark.parametrize("flag", ["--output", "--by_length"])
 def test_an_output_that_does_not_fit_leaves_the_old_one(model, tmp_path, capsys, flag):
     text, output = tmp_path / "text", tmp_path / "out.svg"
@@ -113,7 +144,8 @@ def test_an_output_that_does_not_fit_leaves_the_old_one(model, tmp_path, capsys,
     output.write_text("old")
     with full_disk(30):
         assert cli.main(["evaluate", str(model), "--src", str(text), "--ref", str(text), flag, str(output)]) == 2
-    assert f"{output}: cannot be written (File too large): make room" in error(capsys)
+    out, err = capsys.readouterr()
+    assert out.startswith("BLEU ") and f"{output}: cannot be written (File too large): make room" in err
     assert output.read_text() == "old" and sorted(tmp_path.iterdir()) == [output, text]
 
 
@@ -143,7 +175,7 @@ def test_a_huge_line_of_a_corpus_is_left_out_and_one_to_validate_is_named(corpus
     for name in names:
         (tmp_path / name).write_text((corpus / name).read_text(encoding="utf-8") + "so " * 6000 + "\n")
     assert train(tmp_path, tmp_path / "model") == 2
-    assert "validation.de: validation pair 4 has 6,002 pieces; 5,000 can be validated at most" in error(capsys)
+    assert "validation.en: validation pair 4 has 6,002 pieces; 5,000 can be validated at most" in error(capsys)
     flags = {"data.validation_source": corpus / names[2], "data.validation_target": corpus / names[3]}
     assert train(tmp_path, tmp_path / "model", **flags, **{"training.max_epochs": 1, "training.progress": True}) == 0
     assert "21 training pairs (1 left out" in capsys.readouterr().out

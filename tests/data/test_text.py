@@ -51,7 +51,7 @@ def test_unequal_line_counts_name_both_files_and_counts(tmp_path):
 
 def test_invalid_utf8_names_file_and_line(tmp_path):
     (tmp_path / "a.de").write_bytes(b"gut\nschl\xffecht\n")
-    with pytest.raises(InputError, match=r"a\.de: line 2 is not UTF-8 \(byte 5"):
+    with pytest.raises(InputError, match=r"a\.de: line 2 is not UTF-8 \(byte 5 .*: convert the text, with iconv"):
         list(read_lines(tmp_path / "a.de"))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seq2seq_fast.data import InputError, build_vocabulary, load_vocabulary
-from seq2seq_fast.decoding import load_model_folder, save_model_folder
+from seq2seq_fast.decoding import load_model_folder, model_folder, save_model_folder
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 
 LINES = ["ein kleiner Hund", "a small dog", "zwei große Hunde", "two big dogs"] * 4
@@ -51,6 +51,23 @@ def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\): make room"):
         save_model_folder(tmp_path, parts()[0], source, target)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_save_has_left_goes_with_the_next(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    model, source, target = parts()
+    with monkeypatch.context() as patched:
+        # Nothing of a killed process runs on, not what would clear up either.
+        patched.setattr(type(source), "save", lambda *_: (_ for _ in ()).throw(Killed))
+        patched.setattr(model_folder.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            save_model_folder(tmp_path / "model", model, source, target)
+    assert list((tmp_path / "model").iterdir())
+    save_model_folder(tmp_path / "model", model, source, target)
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"config.json", "model.safetensors", "vocabulary.json"}
 
 
 def test_the_hub_loader_reads_the_same_folder(tmp_path):

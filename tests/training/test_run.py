@@ -224,8 +224,8 @@ def test_what_is_there_already_is_not_lost(corpus, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_work(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("seq2seq_fast.training.run.os.access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(InputError, match=r"training\.output .*deep/model: no permission to write in "):
+    monkeypatch.setattr("seq2seq_fast.decoding.model_folder.os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=r"deep/model: no permission to write in "):
         train(*settings(corpus, tmp_path / "deep" / "model", data={"train_source": "missing.de"}))
 
 
@@ -266,7 +266,8 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
         ({"data": {"train_source": "missing.de"}}, r"missing\.de: no such file"),
         ({"data": {"train_target": "validation.en"}}, "has 60 lines but .* has 12"),
         ({"data": {"validation_source": ""}}, r"data\.validation_source is missing"),
-        ({"data": {"max_length": 1}}, "no training pair has 1 to 1 pieces"),
+        ({"data": {"max_length": 1}}, r"train\.de and .*train\.en: no training pair has 1 to 1 pieces"),
+        ({"data": {"train_source": "blank"}}, r"blank and .*train\.en: has only empty source lines"),
         ({"model": {"cell": "mlp"}}, "model: cell must be one of"),
         ({"model": {"share_embeddings": True}}, r"vocabulary\.joint"),
         ({"vocabulary": {"kind": "bpe", "size": 99_999_999_999}}, "no vocabulary of 99,999,999,999 pieces"),
@@ -275,6 +276,7 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_written(corpus, tmp_path, change, message):
+    (corpus / "blank").write_text("\n" * 60)
     with pytest.raises(InputError, match=message):
         train(*settings(corpus, tmp_path / "model", **change))
     assert not (tmp_path / "model").exists()

@@ -2,6 +2,7 @@
 
 import math
 
+import hypothesis
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +18,9 @@ from tests.training.corpora import settings, write_corpus
 
 MODELS = [
     {}, {"attention": None, "cell": "lstm"}, {"cell": "lstm", "attention_position": "after", "decoder_layers": 2},
-    {"attention": "dot", "decoder_hidden_size": 16},
+    {"attention": "dot", "decoder_hidden_size": 16}, {"attention_history": "location"},
+    {"attention_history": "coverage", "layer_norm": True}, {"conditional": True},
+    {"conditional": True, "attention_history": "cumulative", "cell": "lstm", "decoder_layers": 2},
 ]  # fmt: skip
 
 
@@ -30,10 +33,11 @@ def prepared(settings, seed, rows=4, positions=6):
     return model, model.start(model.encode(source, lengths)), inputs
 
 
+@pytest.mark.parametrize("settings", MODELS, ids=str)
 @given(
-    settings=st.sampled_from(MODELS), seed=st.integers(0, 9), ratio=st.sampled_from([0.0, 0.3, 0.7, 1.0]),
-    prediction=st.sampled_from(["best", "sample"]),
-)  # fmt: skip
+    seed=st.integers(0, 9), ratio=st.sampled_from([0.0, 0.3, 0.7, 1.0]), prediction=st.sampled_from(["best", "sample"])
+)
+@hypothesis.settings(max_examples=5)
 def test_as_many_passes_as_positions_give_what_the_sequential_form_gives(settings, seed, ratio, prediction):
     model, state, inputs = prepared(settings, seed)
     draws = draw(inputs, ratio, prediction)

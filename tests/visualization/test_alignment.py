@@ -1,5 +1,7 @@
 """Alignment pictures."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -23,6 +25,15 @@ def test_the_words_stand_in_the_picture(tmp_path):
     for word in (*MAP.source, *MAP.target):
         assert f">{word}<" in text
     assert text.count(">großes<") == 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_korean_is_drawn_with_a_font_that_has_it(tmp_path, suffix):
+    """matplotlib warns of every sign that the fonts it is given lack."""
+    words = Alignment(["나는", "큰", "집을", "봅니다", "."], ["ich", "sehe", "ein", "großes", "Haus"], torch.eye(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert draw_alignments([words], tmp_path / f"map{suffix}").is_file()
 
 
 def test_the_same_maps_give_the_same_picture(tmp_path):
