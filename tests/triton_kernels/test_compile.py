@@ -4,19 +4,13 @@ Tracing asks Triton for the device to compile for: an H100 is named. Compiled gr
 and not made, so no GPU is needed and no numbers come out.
 """
 
-import importlib
-
 import pytest
 import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
 from torch._higher_order_ops.triton_kernel_wrap import triton_kernel_wrapper_functional
-from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
 
 import seq2seq_fast
-from seq2seq_fast.ops import triton
-from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import SCHEMAS
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.truth import gradients
@@ -24,19 +18,10 @@ from tests.triton_kernels.launches import noted
 
 
 @pytest.fixture(autouse=True)
-def serves_cpu_tensors(monkeypatch):
-    triton.register()
-    monkeypatch.setattr(importlib.import_module("seq2seq_fast.ops.backends"), "_BACKENDS", seq2seq_fast.backends())
-    register_backend("triton", BackendStatus(True, True, ("cpu",), triton.DTYPES))
-    monkeypatch.setattr(driver, "_active", Named())
+def fresh_dynamo(serves_cpu_tensors):
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-
-
-class Named:
-    def get_current_target(self):
-        return GPUTarget("cuda", 90, 32)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
