@@ -176,7 +176,7 @@ def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tu
     positions, size = source.values.shape[1:]
     width = 0 if projected is None else projected.shape[2]
     parameters = launch.one_query(rows, positions, source.keys.shape[2], max(size, width), source.keys.element_size())
-    count = launch.ceil_div(positions, parameters["BLOCK_T"])
+    count = launch.tile_count(positions, parameters["BLOCK_T"])
     return parameters, empty_tiles(source.values, rows, count, size, width) if count > 1 else None
 
 

@@ -178,7 +178,7 @@ def weights_gradient(
     """
     batch, positions, size = source.values.shape
     parameters = launch.weights_gradient(batch, positions, size, source.values.element_size())
-    tiles = max(1, launch.ceil_div(positions, parameters["BLOCK_T"]))
+    tiles = launch.tile_count(positions, parameters["BLOCK_T"])
     slopes, deltas = torch.empty_like(weights), weights.new_empty(batch, tiles)
     wrap_triton(_weights_gradient_kernel)[(batch * tiles,)](
         grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0), source.values, weights,

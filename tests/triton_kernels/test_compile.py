@@ -46,6 +46,30 @@ def compiled_graphs(function, inputs):
     return graphs
 
 
+def test_two_graphs_serve_batches_of_all_sizes_and_lengths():
+    """The first batch has one of its own; then torch.compile leaves sizes open, and launch parameters hang on none."""
+    graphs = []
+
+    def keep(graph, _):
+        graphs.append(graph)
+        return make_boxed_func(graph.forward)
+
+    @torch.compile(fullgraph=True, backend=aot_autograd(fw_compiler=keep))
+    def function(query, queries, keys, values, v):
+        memory = seq2seq_fast.attention_memory(keys, values)
+        one = seq2seq_fast.attend(query, memory, v, backend="triton")
+        many, _ = seq2seq_fast.attend(queries, memory, v, need_weights=False, backend="triton")
+        scores = [seq2seq_fast.additive_score(q, memory, v, backend="triton") for q in (query, queries)]
+        return *one, many, *scores
+
+    lengths = [(33, 57), (35, 11), (60, 25), (9, 34), (16, 59), (17, 31), (64, 16), (65, 17), (128, 64), (300, 129)]
+    with noted():
+        for batch, (source, target) in enumerate(lengths, 4):
+            shapes = (batch, 8), (batch, target, 8), (batch, source, 8), (batch, source, 6), (8,)
+            gradients(function, [torch.randn(shape, requires_grad=True) for shape in shapes])
+    assert len(graphs) == 4, "forward and backward of two"
+
+
 def kernels_in(graph):
     return sum(node.target is triton_kernel_wrapper_functional for node in graph.graph.nodes)
 
