@@ -6,34 +6,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch._higher_order_ops.triton_kernel_wrap import kernel_side_table
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import seq2seq_fast
 from benchmarks.gpu_launches import in_place_of_launches
 from seq2seq_fast.ops.schemas import SCHEMAS
-from seq2seq_fast.triton_kernels.registration import OPAQUE, OPERATORS, launching
+from seq2seq_fast.triton_kernels.registration import launching
 from tests.support.capture import NothingReadOnTheHost
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.truth import gradients
 from tests.triton_kernels.comparisons import attention, score
-from tests.triton_kernels.launches import noted
+from tests.triton_kernels.launches import Operators, noted
 
 pytestmark = pytest.mark.usefixtures("serves_cpu_tensors")
-
-
-class Operators(TorchDispatchMode):
-    """Notes the operators of the engine that are called; ``call(name, function, args)`` is what runs in their place."""
-
-    def __init__(self, call=None):
-        super().__init__()
-        self.seen, self._call = set(), call
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.namespace != "seq2seq_fast_triton":
-            return function(*args, **(kwargs or {}))
-        name = function.overloadpacket.__name__
-        self.seen.add(name)
-        return function(*args) if self._call is None else self._call(name, (OPERATORS | OPAQUE)[name], args)
 
 
 def cells(x, h, c):
