@@ -45,7 +45,7 @@ def combined_context(partial, maxima, row, column, there, tiles, shift, inverse,
     return summed
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _combine_kernel(
     partial, maxima, sums, context, weights, logsumexp, Tx, D, tiles, blocks,
     BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,

@@ -60,7 +60,7 @@ def _score_block(
     return score_of_terms(terms, DIRECT), tl.sum(constant, axis=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count", "query_tiles", "key_tiles"])
 def _score_tiles_kernel(
     query, keys, query_exponentials, exponentials, query_inside, in_range, v, scores,
     Tq, Tx, A, first, count, query_tiles, key_tiles,
@@ -94,7 +94,7 @@ def _score_tiles_kernel(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count"])
 def _softmax_rows_kernel(
     scores, weights, probabilities, logsumexp, lengths, mask, Tq, Tx, first, count, BLOCK: tl.constexpr
 ):

@@ -32,7 +32,7 @@ from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 from seq2seq_fast.triton_kernels.products import batched_product
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count"])
 def _softmax_rows_backward_kernel(
     scores, weights, logsumexp, slopes, grad_weights, probabilities, lengths, mask, Tq, Tx, first, count,
     BLOCK: tl.constexpr,
@@ -121,7 +121,7 @@ def _unit_sums(
     return sum_0, sum_1, ratios_0, ratios_1, slope_sum
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_tiles"])
 def _unit_gradients_kernel(
     rows, row_exponentials, row_source_stride, row_stride, others, other_exponentials, other_source_stride,
     other_stride, slopes, slope_source_stride, slope_row_stride, slope_other_stride, query_inside, in_range, v,

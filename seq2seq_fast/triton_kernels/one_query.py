@@ -114,7 +114,7 @@ def _weigh_values(ahead, rows, weight, visited, context, D, BLOCK_D: tl.constexp
         tl.store(context + start + column, summed.to(context.dtype.element_ty), mask=start + column < D)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _attend_tile_kernel(
     query, query_stride, query_bias, keys, values, projected, exponentials, in_range, v, lengths, mask,
     context, projected_context, weights, logsumexp, maxima, sums,
