@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
-    device = torch.device(options.device)
+    device = current_device(options.device)
     warning = load_warning()
     if warning:
         print(warning, file=sys.stderr)
@@ -119,6 +119,14 @@ def _run(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
         rows, about = _updated(rows, about, options.output)
     results.write(options.output, rows, about)
     return _finish(rows, about, options) or int(failed)
+
+
+def current_device(name: str) -> torch.device:
+    """The device, made the current one: events, streams and graphs belong to that."""
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    return device
 
 
 def _notes(measured: Measured) -> dict[str, Any]:

@@ -119,11 +119,15 @@ def launches_of(calls: list[Callable[[], object]]) -> list[Launch]:
 
 def _code_of(launch: Launch) -> tuple:
     """What Triton compiles apart: dtypes, alignment, ones and constants."""
+    counters = {p.name for p in launch.kernel.params if p.do_not_specialize}
 
-    def kind(value):
+    def kind(name, value):
         if isinstance(value, Tensor):
             return value.dtype
-        return value if isinstance(value, str | bool) or value is None else (value == 1, value % 16 == 0)
+        if isinstance(value, str | bool) or value is None:
+            return value
+        return None if name in counters else (value == 1, value % 16 == 0)
 
     constants = tuple(launch.constexprs.items())
-    return launch.name, constants, tuple(launch.options.items()), tuple(map(kind, launch.plain.values()))
+    plain = tuple(kind(name, value) for name, value in launch.plain.items())
+    return launch.name, constants, tuple(launch.options.items()), plain

@@ -145,14 +145,12 @@ def _graphs_of(model: nn.Module) -> Graphs:
 
 def can_capture(model: Any, device: torch.device) -> bool:
     """Whether this model's steps may be captured on this device now."""
-    return (
-        device.type == "cuda"
-        and isinstance(model, (Seq2Seq, Ensemble))
-        and not model.training
-        and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and not torch.cuda.is_current_stream_capturing()
-    )
+    if device.type != "cuda" or not isinstance(model, (Seq2Seq, Ensemble)) or model.training:
+        return False
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    with torch.cuda.device(device):
+        return not torch.cuda.is_current_stream_capturing()
 
 
 def round_up(rows: int) -> int:

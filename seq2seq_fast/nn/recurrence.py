@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, map_state
 from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
+from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import choose_backend
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 
@@ -91,8 +93,7 @@ def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tenso
     on_cpu = inputs.device.type == "cpu"
     # On a CPU the library has no kernels for autocast's mixed dtypes: there it runs in the weights' dtype.
     dtype = cell.weight_hh.dtype if on_cpu else inputs.dtype
-    enabled = torch.is_autocast_enabled(inputs.device.type) and not on_cpu
-    with torch.autocast(inputs.device.type, enabled=enabled):
+    with no_autocast("cpu") if on_cpu else nullcontext():
         hx = map_state(lambda part: part.to(dtype).unsqueeze(0), state)
         outputs, *final = operator(
             inputs.to(dtype), hx, weights, cell.bias_ih is not None, 1, 0.0, torch.is_grad_enabled(), False, True
@@ -102,8 +103,10 @@ def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tenso
 
 
 def _holding_column(cell: RecurrentCell) -> Tensor:
-    column = torch.tensor([-SATURATING, SATURATING, 0.0, 0.0], dtype=cell.weight_ih.dtype)
-    return column.to(cell.weight_ih.device).repeat_interleave(cell.hidden_size).unsqueeze(1)
+    column = cell.weight_ih.new_zeros(4 * cell.hidden_size, 1)
+    column[: cell.hidden_size] = -SATURATING
+    column[cell.hidden_size : 2 * cell.hidden_size] = SATURATING
+    return column
 
 
 def _run_steps(

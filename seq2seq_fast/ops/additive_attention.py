@@ -100,18 +100,18 @@ def attend_prepared(
 ) -> tuple[Tensor, Tensor | None]:
     """:func:`attend` after the checks: query [B, Tq, A], backend chosen."""
     keys, values = memory.keys, memory.values
-    if backend == "reference":
-        with no_autocast(query.device.type):
+    with no_autocast(query.device.type):
+        if backend == "reference":
             context, weights = reference.attend(query, keys, values, v, memory.attended)
-        return context, weights if need_weights else None
-    source = (*fused_source(memory, backend), memory.lengths, memory.mask)
-    if needs_grad(query, keys, values, v):
-        return _Attend.apply(query, keys, values, v, *source, memory.attended, need_weights, backend)
-    exponentials, in_range, lengths, mask = source
-    context, weights, _ = raw(backend).attend_forward(
-        query, keys, values, exponentials, in_range, v, lengths, mask, need_weights
-    )
-    return context, weights.to(query.dtype) if need_weights else None
+            return context, weights if need_weights else None
+        source = (*fused_source(memory, backend), memory.lengths, memory.mask)
+        if needs_grad(query, keys, values, v):
+            return _Attend.apply(query, keys, values, v, *source, memory.attended, need_weights, backend)
+        exponentials, in_range, lengths, mask = source
+        context, weights, _ = raw(backend).attend_forward(
+            query, keys, values, exponentials, in_range, v, lengths, mask, need_weights
+        )
+        return context, weights.to(query.dtype) if need_weights else None
 
 
 class _Attend(torch.autograd.Function):
@@ -152,8 +152,9 @@ class _Attend(torch.autograd.Function):
             return *grads, *rest
         if grad_context is None:
             grad_context = torch.zeros_like(context)
-        grads = raw(ctx.backend).attend_backward(
-            grad_context, grad_weights, query, keys, values, exponentials, in_range, v, lengths, mask,
-            context, weights, logsumexp, needs,
-        )  # fmt: skip
+        with no_autocast(query.device.type):
+            grads = raw(ctx.backend).attend_backward(
+                grad_context, grad_weights, query, keys, values, exponentials, in_range, v, lengths, mask,
+                context, weights, logsumexp, needs,
+            )  # fmt: skip
         return *asked(grads, needs), *rest

@@ -45,7 +45,7 @@ def combined_context(partial, maxima, row, column, there, tiles, shift, inverse,
     return summed
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _combine_kernel(
     partial, maxima, sums, context, weights, logsumexp, Tx, D, tiles, blocks,
     BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
@@ -90,7 +90,8 @@ def combine_tiles(tiles: Tiles, context: Tensor, weights: Tensor | None, logsume
     """Final contexts [rows, D], weights (from the raw scores that they hold) and logarithms of the sums."""
     rows, count, size = tiles.context.shape
     parameters = launch.combine(source, size)
-    blocks = max(1, launch.ceil_div(max(size, source if weights is not None else 0), parameters["BLOCK"]))
+    columns = torch.sym_max(size, source) if weights is not None else size
+    blocks = torch.sym_max(1, launch.ceil_div(columns, parameters["BLOCK"]))
     wrap_triton(_combine_kernel)[(rows * blocks,)](
         tiles.context, tiles.maxima, tiles.sums, context, weights, logsumexp, source, size, count, blocks,
         **parameters, **launch.fusion(),

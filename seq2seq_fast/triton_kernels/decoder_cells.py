@@ -68,7 +68,7 @@ def _save_state(states, carried, operand, state_mask, row, unit, H, state):
             save(operand + row * H, unit, H, state)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _cell_kernel(
     gates_input, input_stride, recurrent, recurrent_stride, context, maxima, sums, bias_ih, bias_hh,
     previous, cell, states, carried, operand, state_mask, new_cell, activations, logsumexp,
@@ -131,7 +131,7 @@ def _cell_kernel(
     _save_state(states, carried, operand, state_mask, row, unit, H, state)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _reset_kernel(
     gates_input, input_stride, recurrent, recurrent_stride, context, maxima, sums, bias_ih, bias_hh,
     previous, reset_state, activations, logsumexp,

@@ -2,13 +2,14 @@
 
 The sizes follow from three aims. Programs should be many enough to occupy a large GPU; a program of one query should
 keep two tiles of 4,096 elements in flight, which is what its registers hold; and tiles should be no larger than the
-data.
+data. Sizes that torch.compile leaves open decide nothing: each decision would be a guard, and a graph of its own.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch._library.triton import is_wrap_triton_enabled
 
 # Programs that occupy the largest GPUs (148 multiprocessors), four on each.
@@ -24,18 +25,37 @@ FEW_QUERIES = 8
 ELEMENTS_PER_WARP = 512
 # What is read in about the time that a launch takes.
 LAUNCH_BYTES = 8_000_000
+# What is assumed of a number of sources, queries or positions that torch.compile leaves open.
+TYPICAL = 64
 
 
 def ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
+def is_open(*sizes: int) -> bool:
+    """Whether torch.compile leaves one of the sizes open, so that a graph serves any."""
+    return any(isinstance(size, torch.SymInt) for size in sizes)
+
+
+def settled(size: int) -> int:
+    return TYPICAL if is_open(size) else size
+
+
 def power_of_two(n: int, low: int, high: int) -> int:
-    """The least power of two from ``low`` to ``high`` that is not less than ``n`` (``high`` if there is none)."""
+    """The least power of two from ``low`` to ``high`` that is at least ``n``; ``high`` if ``n`` is larger or open."""
+    if is_open(n):
+        return high
     power = low
     while power < n and power < high:
         power *= 2
     return power
+
+
+def tile_count(positions: int, block: int) -> int:
+    """Tiles of a source, at least one; of an open length at least two, of which one may be empty."""
+    count = ceil_div(positions, block)
+    return torch.sym_max(2 if is_open(count) else 1, count)
 
 
 def fusion() -> dict[str, Any]:
@@ -62,6 +82,7 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
     two tiles each: 1.12 times the least, not 1.01). Rows that no 16-byte loads fit want registers for addresses: they
     keep small tiles, as do launches of many programs, which have bytes in flight enough.
     """
+    rows, source = settled(rows), settled(source)
     positions = power_of_two(source, 4, 16)
     while positions < 64 and positions < source:
         programs = rows * ceil_div(source, 2 * positions)
@@ -85,7 +106,7 @@ def one_query(rows: int, source: int, units: int, size: int, element_size: int) 
 
 def combine(source: int, size: int) -> dict[str, int]:
     """Columns of contexts and of weights that one program of the combining step writes."""
-    return {"BLOCK": power_of_two(max(source, size), 32, 256), "BLOCK_S": 32, "num_warps": 4}
+    return {"BLOCK": power_of_two(torch.sym_max(source, size), 32, 256), "BLOCK_S": 32, "num_warps": 4}
 
 
 def weights_gradient(rows: int, source: int, size: int, element_size: int) -> dict[str, int]:
@@ -100,9 +121,9 @@ def score_gradient(rows: int, source: int, units: int, element_size: int) -> tup
     Units are shared out first: only where they do not occupy the device are positions, whose sums must then be added.
     """
     block_a = power_of_two(units, 8, 256 // element_size)
-    positions = power_of_two(source, 4, 32)
-    programs = rows * ceil_div(units, block_a)
-    splits = max(1, min(ceil_div(source, 2 * positions), MANY_PROGRAMS // max(1, programs)))
+    positions = power_of_two(settled(source), 4, 32)
+    programs = settled(rows) * ceil_div(units, block_a)
+    splits = max(1, min(ceil_div(settled(source), 2 * positions), MANY_PROGRAMS // max(1, programs)))
     share = ceil_div(ceil_div(source, splits), positions) * positions
     parameters = {
         "BLOCK_T": positions,
@@ -110,7 +131,7 @@ def score_gradient(rows: int, source: int, units: int, element_size: int) -> tup
         "BLOCK_S": 32,
         "num_warps": power_of_two(ceil_div(positions * block_a, 512), 1, 8),
     }
-    return parameters, (max(1, ceil_div(source, max(1, share))), share)
+    return parameters, (splits if is_open(source) else max(1, ceil_div(source, max(1, share))), share)
 
 
 def exponentials(size: int) -> dict[str, int]:
@@ -122,8 +143,17 @@ def query_chunk(batch: int, queries: int, source: int) -> int:
     return min(queries, max(32, MANY_SCORES // max(1, batch * source)))
 
 
+def query_chunks(batch: int, queries: int, source: int) -> list[tuple[int, int]]:
+    """The first query of each chunk and how many it has; one chunk of sizes that torch.compile leaves open."""
+    if is_open(batch, queries, source):
+        return [(0, queries)]
+    chunk = max(1, query_chunk(batch, queries, source))
+    return [(first, min(chunk, queries - first)) for first in range(0, queries, chunk)]
+
+
 def score_tiles(batch: int, queries: int, source: int, units: int) -> dict[str, int]:
     """Tiles of queries by keys by units; smaller ones where those would leave the device idle."""
+    batch, queries, source = settled(batch), settled(queries), settled(source)
     block_q, block_k = power_of_two(queries, 4, 16), power_of_two(source, 16, 64)
     while block_q * block_k > 256 and batch * ceil_div(queries, block_q) * ceil_div(source, block_k) < MANY_PROGRAMS:
         block_q, block_k = (block_q, block_k // 2) if block_k > 2 * block_q else (block_q // 2, block_k)

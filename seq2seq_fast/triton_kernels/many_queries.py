@@ -60,7 +60,7 @@ def _score_block(
     return score_of_terms(terms, DIRECT), tl.sum(constant, axis=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count", "query_tiles", "key_tiles"])
 def _score_tiles_kernel(
     query, keys, query_exponentials, exponentials, query_inside, in_range, v, scores,
     Tq, Tx, A, first, count, query_tiles, key_tiles,
@@ -94,7 +94,7 @@ def _score_tiles_kernel(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count"])
 def _softmax_rows_kernel(
     scores, weights, probabilities, logsumexp, lengths, mask, Tq, Tx, first, count, BLOCK: tl.constexpr
 ):
@@ -155,14 +155,13 @@ def attend_many_queries(query: Tensor, source: Source, need_weights: bool) -> tu
     weights = query.new_empty((batch, queries, positions) if need_weights else (0,), dtype=torch.float32)
     logsumexp = query.new_empty((batch, queries), dtype=torch.float32)
     prepared = prepare_queries(query)
-    chunk = launch.query_chunk(batch, queries, positions)
-    for first in range(0, queries, chunk):
-        count = min(chunk, queries - first)
+    chunks = launch.query_chunks(batch, queries, positions)
+    for first, count in chunks:
         scores = query.new_empty((batch, count, positions), dtype=torch.float32)
         score_tiles(prepared, source, scores, first, False)
         probabilities = scores if wide else torch.empty_like(scores, dtype=source.values.dtype)
         softmax_rows(scores, weights if need_weights else None, probabilities, logsumexp, source, first)
-        if count == queries:
+        if len(chunks) == 1:
             torch.bmm(probabilities, source.values, out=context)
         else:
             context[:, first : first + count] = torch.bmm(probabilities, source.values)

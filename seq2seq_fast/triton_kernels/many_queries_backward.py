@@ -32,7 +32,7 @@ from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 from seq2seq_fast.triton_kernels.products import batched_product
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["Tq", "first", "count"])
 def _softmax_rows_backward_kernel(
     scores, weights, logsumexp, slopes, grad_weights, probabilities, lengths, mask, Tq, Tx, first, count,
     BLOCK: tl.constexpr,
@@ -121,7 +121,7 @@ def _unit_sums(
     return sum_0, sum_1, ratios_0, ratios_1, slope_sum
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_tiles"])
 def _unit_gradients_kernel(
     rows, row_exponentials, row_source_stride, row_stride, others, other_exponentials, other_source_stride,
     other_stride, slopes, slope_source_stride, slope_row_stride, slope_other_stride, query_inside, in_range, v,
@@ -225,15 +225,15 @@ def attend_many_queries_backward(
     keys, values = source.keys, source.values
     positions = keys.shape[1]
     prepared = prepare_queries(query)
-    chunk = max(1, launch.query_chunk(batch, queries, positions))
-    parted = chunk != queries
+    chunks = launch.query_chunks(batch, queries, positions)
+    parted = len(chunks) != 1
     grad_query = torch.empty_like(query) if needs[0] else None
     # Sums over chunks of queries are kept in float32.
     grad_keys = torch.zeros_like(keys, dtype=torch.float32) if parted else torch.empty_like(keys)
     grad_values = torch.zeros_like(values, dtype=torch.float32) if parted and needs[2] else None
     grad_v = torch.zeros_like(source.v, dtype=torch.float32) if needs[3] else None
-    for first in range(0, queries, chunk):
-        rows = slice(first, min(first + chunk, queries))
+    for first, count in chunks:
+        rows = slice(first, first + count)
         grad_rows = grad_context[:, rows]
         slopes = batched_product(grad_rows, values.transpose(1, 2))
         scores = None

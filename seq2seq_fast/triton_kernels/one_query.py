@@ -114,7 +114,7 @@ def _weigh_values(ahead, rows, weight, visited, context, D, BLOCK_D: tl.constexp
         tl.store(context + start + column, summed.to(context.dtype.element_ty), mask=start + column < D)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _attend_tile_kernel(
     query, query_stride, query_bias, keys, values, projected, exponentials, in_range, v, lengths, mask,
     context, projected_context, weights, logsumexp, maxima, sums,
@@ -176,7 +176,7 @@ def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tu
     positions, size = source.values.shape[1:]
     width = 0 if projected is None else projected.shape[2]
     parameters = launch.one_query(rows, positions, source.keys.shape[2], max(size, width), source.keys.element_size())
-    count = launch.ceil_div(positions, parameters["BLOCK_T"])
+    count = launch.tile_count(positions, parameters["BLOCK_T"])
     return parameters, empty_tiles(source.values, rows, count, size, width) if count > 1 else None
 
 

@@ -32,7 +32,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles"])
 def _weights_gradient_kernel(
     grad_context, grad_weights, grad_weights_stride, values, weights, lengths, mask, slopes, deltas, grad_values,
     Tx, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -92,7 +92,7 @@ def _gradient_of_positions(
     return dq_0 + slope_0, dq_1 + slope_1, dv_0, dv_1
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles", "rows"])
 def _score_gradient_kernel(
     query, query_stride, keys, exponentials, in_range, v, lengths, slopes, weights, deltas,
     score_slopes, grad_query, grad_query_stride, grad_keys, grad_v,
@@ -178,7 +178,7 @@ def weights_gradient(
     """
     batch, positions, size = source.values.shape
     parameters = launch.weights_gradient(batch, positions, size, source.values.element_size())
-    tiles = max(1, launch.ceil_div(positions, parameters["BLOCK_T"]))
+    tiles = launch.tile_count(positions, parameters["BLOCK_T"])
     slopes, deltas = torch.empty_like(weights), weights.new_empty(batch, tiles)
     wrap_triton(_weights_gradient_kernel)[(batch * tiles,)](
         grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0), source.values, weights,

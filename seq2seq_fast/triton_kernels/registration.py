@@ -6,10 +6,14 @@ traced, every target position would become nodes of the graph, and every target 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import triton
+from torch import Tensor
+from torch._library.triton import set_wrap_triton_enabled
 
 from seq2seq_fast.triton_kernels import additive_attention, additive_score, gru_cell, key_exponentials, lstm_cell
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
@@ -38,6 +42,22 @@ OPAQUE: dict[str, Callable] = {
 }
 
 
+def launching(function: Callable) -> Callable:
+    """The function as it runs on tensors with numbers: on their device, whatever the current one, launching directly.
+
+    Triton launches on the current device. Launches that torch.compile could trace take half a millisecond more each,
+    and torch keeps something of every one of them.
+    """
+
+    @functools.wraps(function)
+    def run(*arguments: Any) -> Any:
+        tensor = next(argument for argument in arguments if isinstance(argument, Tensor))
+        with torch.cuda.device_of(tensor), set_wrap_triton_enabled(False):
+            return function(*arguments)
+
+    return run
+
+
 def register(namespace: str, schemas: Mapping[str, str], fakes: Mapping[str, Callable]) -> None:
     """Declare every operator; once a process.
 
@@ -47,7 +67,10 @@ def register(namespace: str, schemas: Mapping[str, str], fakes: Mapping[str, Cal
     """
     visible, opaque = (OPERATORS, OPAQUE) if not triton.knobs.runtime.interpret else ({}, OPERATORS | OPAQUE)
     for name, function in visible.items():
-        torch.library.triton_op(f"{namespace}::{name}", function, mutates_args=())
+        operator = torch.library.triton_op(f"{namespace}::{name}", function, mutates_args=())
+        operator.register_kernel(("cpu", "cuda"), launching(function))
     for name, function in opaque.items():
-        operator = torch.library.custom_op(f"{namespace}::{name}", function, mutates_args=(), schema=schemas[name])
+        operator = torch.library.custom_op(
+            f"{namespace}::{name}", launching(function), mutates_args=(), schema=schemas[name]
+        )
         operator.register_fake(fakes[name])

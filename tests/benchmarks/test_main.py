@@ -1,9 +1,10 @@
 import xml.etree.ElementTree
 
 import pytest
+import torch
 
 from benchmarks import results
-from benchmarks.__main__ import main
+from benchmarks.__main__ import current_device, main
 from benchmarks.quietness import Watch, share_warning
 from benchmarks.results import Row
 
@@ -76,3 +77,10 @@ def test_other_processes_are_noticed():
     assert share is None or share >= 0
     assert "40%" in share_warning(0.4)
     assert share_warning(0.0) == ""
+
+
+def test_a_device_with_a_number_becomes_the_current_one(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    devices = [current_device(name) for name in ("cpu", "cuda", "cuda:1")]
+    assert chosen == [torch.device("cuda", 1)] and [str(device) for device in devices] == ["cpu", "cuda", "cuda:1"]

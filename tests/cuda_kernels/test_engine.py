@@ -6,13 +6,13 @@ import importlib
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2seq_fast.cuda_kernels import OPERATORS, plan
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
 from tests.ops.test_additive_attention import attention
+from tests.support.capture import NothingReadOnTheHost
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.cudafiber.emulated import module
 from tests.support.truth import gradients
@@ -65,22 +65,6 @@ def test_the_status_tells_what_the_plans_say_of_the_devices_that_are_here(monkey
     )
 
 
-class NothingReadOnTheHost(TorchDispatchMode):
-    """Refuses what would stop a CUDA stream, or end a capture, to bring a tensor's numbers to the host."""
-
-    READS = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "_unique2", "equal", "item")
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        counts = name.startswith("index") and any(i is not None and i.dtype == torch.bool for i in _indices(args))
-        assert name not in self.READS and not counts, f"{name} brings numbers to the host"
-        return function(*args, **(kwargs or {}))
-
-
-def _indices(args):
-    return args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
-
-
 @functools.cache
 def watched():
     """The CUDA engine on CPU tensors, each operator under that mode."""
@@ -103,9 +87,3 @@ def test_no_operator_reads_a_number_on_the_host():
         decoder = decoder_case(cell, 2, 2, 5, 3, hidden, 8, 4, reset_after=reset_after, lengths=[5, 2], state_mask=True)
         tensors = list(decoder.tensors.values())
         gradients(lambda *t, options=decoder.options: run_decoder(list(t), options, watched()), tensors)
-
-
-@pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.nonzero, lambda t: t[t > 0], bool])
-def test_a_read_on_the_host_would_be_noticed(read):
-    with NothingReadOnTheHost(), pytest.raises(AssertionError, match="brings numbers to the host"):
-        read(torch.ones(1))

@@ -4,11 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-aten = torch.ops.aten
-# These wait for the device, or copy from the host: a capture refuses them.
-REFUSED = (
-    aten._local_scalar_dense, aten.item, aten.is_nonzero, aten.nonzero, aten.masked_select, aten.equal, aten.lift_fresh,
-)  # fmt: skip
+from tests.support.capture import forbidden
 
 
 class RecordedGraph(TorchDispatchMode):
@@ -24,10 +20,7 @@ class RecordedGraph(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        by_mask = function.overloadpacket is aten.index and any(
-            part is not None and part.dtype == torch.bool for part in args[1]
-        )
-        if function.overloadpacket in REFUSED or by_mask:
+        if forbidden(function, args):
             raise RuntimeError(f"operation not permitted when stream is capturing: {function}")
         outputs = function(*args, **kwargs)
         self.calls.append((function, args, kwargs, outputs))

@@ -1,5 +1,6 @@
 """Searches over steps that are replayed from graphs: a stand-in with a graph's semantics takes the place of CUDA's."""
 
+import contextlib
 import threading
 
 import pytest
@@ -179,6 +180,7 @@ def test_threads_do_not_share_static_tensors(recorder):
 def test_only_where_nothing_else_captures_compiles_or_learns(monkeypatch):
     cuda, model = torch.device("cuda"), small_model()
     capturing = [False]
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing[0])
     with torch.no_grad():
         assert can_capture(model, cuda) and can_capture(Ensemble([model]).eval(), cuda)
@@ -189,6 +191,23 @@ def test_only_where_nothing_else_captures_compiles_or_learns(monkeypatch):
         assert not can_capture(model, cuda)
         capturing[0] = False
     assert not can_capture(model, cuda), "gradients are recorded"
+
+
+def test_whether_something_captures_is_asked_of_the_searched_device(monkeypatch):
+    current, asked = [0], []
+
+    def exchange(device):
+        before = current[0]
+        if device >= 0:
+            current[0] = device
+        return before
+
+    monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
+    monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: asked.append(current[0]) or False)
+    with torch.no_grad():
+        assert can_capture(small_model(), torch.device("cuda", 1))
+    assert asked == [1] and current == [0]
 
 
 @given(rows=st.integers(1, 10_000))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from benchmarks.gpu_launches import Launch, in_place_of_launches
+from seq2seq_fast.triton_kernels.registration import OPAQUE, OPERATORS
 from tests.support import ptx
 
 
@@ -17,6 +20,22 @@ def noted() -> Iterator[list[Launch]]:
     launches: list[Launch] = []
     with in_place_of_launches(launches.append, traceable=True):
         yield launches
+
+
+class Operators(TorchDispatchMode):
+    """Notes the operators of the engine that are called; ``call(name, function, args)`` is what runs in their place."""
+
+    def __init__(self, call: Callable[[str, Callable, tuple], Any] | None = None) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self._call = call
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace != "seq2seq_fast_triton":
+            return function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        self.seen.add(name)
+        return function(*args) if self._call is None else self._call(name, (OPERATORS | OPAQUE)[name], args)
 
 
 @dataclass

@@ -4,19 +4,13 @@ Tracing asks Triton for the device to compile for: an H100 is named. Compiled gr
 and not made, so no GPU is needed and no numbers come out.
 """
 
-import importlib
-
 import pytest
 import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
 from torch._higher_order_ops.triton_kernel_wrap import triton_kernel_wrapper_functional
-from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
 
 import seq2seq_fast
-from seq2seq_fast.ops import triton
-from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import SCHEMAS
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.truth import gradients
@@ -24,19 +18,10 @@ from tests.triton_kernels.launches import noted
 
 
 @pytest.fixture(autouse=True)
-def serves_cpu_tensors(monkeypatch):
-    triton.register()
-    monkeypatch.setattr(importlib.import_module("seq2seq_fast.ops.backends"), "_BACKENDS", seq2seq_fast.backends())
-    register_backend("triton", BackendStatus(True, True, ("cpu",), triton.DTYPES))
-    monkeypatch.setattr(driver, "_active", Named())
+def fresh_dynamo(serves_cpu_tensors):
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-
-
-class Named:
-    def get_current_target(self):
-        return GPUTarget("cuda", 90, 32)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -59,6 +44,30 @@ def compiled_graphs(function, inputs):
     with noted():
         gradients(torch.compile(function, fullgraph=True, backend=aot_autograd(fw_compiler=keep)), inputs)
     return graphs
+
+
+def test_two_graphs_serve_batches_of_all_sizes_and_lengths():
+    """The first batch has one of its own; then torch.compile leaves sizes open, and launch parameters hang on none."""
+    graphs = []
+
+    def keep(graph, _):
+        graphs.append(graph)
+        return make_boxed_func(graph.forward)
+
+    @torch.compile(fullgraph=True, backend=aot_autograd(fw_compiler=keep))
+    def function(query, queries, keys, values, v):
+        memory = seq2seq_fast.attention_memory(keys, values)
+        one = seq2seq_fast.attend(query, memory, v, backend="triton")
+        many, _ = seq2seq_fast.attend(queries, memory, v, need_weights=False, backend="triton")
+        scores = [seq2seq_fast.additive_score(q, memory, v, backend="triton") for q in (query, queries)]
+        return *one, many, *scores
+
+    lengths = [(33, 57), (35, 11), (60, 25), (9, 34), (16, 59), (17, 31), (64, 16), (65, 17), (128, 64), (300, 129)]
+    with noted():
+        for batch, (source, target) in enumerate(lengths, 4):
+            shapes = (batch, 8), (batch, target, 8), (batch, source, 8), (batch, source, 6), (8,)
+            gradients(function, [torch.randn(shape, requires_grad=True) for shape in shapes])
+    assert len(graphs) == 4, "forward and backward of two"
 
 
 def kernels_in(graph):

@@ -5,6 +5,7 @@ import torch
 
 from benchmarks.gpu_calls import attention_calls, cell_calls, decoder_calls, launches_of
 from benchmarks.gpu_devices import LIMITS
+from seq2seq_fast.triton_kernels import launch
 from tests.support.engines import dtype_name
 
 # float16 and bfloat16 compile to the same but for conversions, so one of them stands for both.
@@ -16,10 +17,10 @@ DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
 def assert_fits(launches, capability):
     assert launches
-    for launch in launches:
-        compiled = launch.compile(capability)
+    for made in launches:
+        compiled = made.compile(capability)
         resources = compiled.resources
-        told = f"{launch.name} {launch.constexprs} at {capability}: {resources}"
+        told = f"{made.name} {made.constexprs} at {capability}: {resources}"
         assert not resources.spill_bytes, f"spills: {told}"
         assert resources.shared_bytes <= LIMITS[capability].shared_per_block, f"shared memory: {told}"
 
@@ -44,7 +45,16 @@ def test_attention_kernels_of_odd_sizes_fit_without_spills(shape, capability):
 @pytest.mark.parametrize("capability", LIMITS)
 def test_attention_kernels_of_one_query_without_a_mask_fit(capability):
     launches = launches_of(attention_calls(*ATTENTION[0], torch.float32, masked=False))
-    assert_fits([launch for launch in launches if "one_query" in launch.name], capability)
+    assert_fits([made for made in launches if "one_query" in made.name], capability)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("capability", LIMITS)
+def test_gradients_of_keys_that_chunks_of_queries_add_up_fit(monkeypatch, capability):
+    monkeypatch.setattr(launch, "MANY_SCORES", 0)
+    launches = launches_of(attention_calls(*ATTENTION[1], torch.float32, masked=True)[4:])
+    accumulating = [made for made in launches if made.arguments.get("ACCUMULATE")]
+    assert_fits(accumulating, capability)
 
 
 @pytest.mark.prove
@@ -65,4 +75,4 @@ def test_cell_kernels_fit_without_spills(capability):
 @pytest.mark.parametrize("capability", LIMITS)
 def test_the_step_of_a_decoder_fits_without_spills(capability):
     launches = launches_of(attention_calls(64, 1, 50, 512, 1024, torch.bfloat16, masked=True))
-    assert_fits([launch for launch in launches if "attend_tile" in launch.name], capability)
+    assert_fits([made for made in launches if "attend_tile" in made.name], capability)

@@ -1,9 +1,11 @@
 """How many launches one more target position adds to a decoder: kernels and library calls, traced on meta tensors."""
 
+from collections import Counter
+
 import pytest
 import torch
 
-from benchmarks.gpu_calls import decoder_calls
+from benchmarks.gpu_calls import attention_calls, decoder_calls, launches_of
 from benchmarks.gpu_eager import EagerTrace
 from benchmarks.gpu_launches import recorded
 from benchmarks.gpu_workloads import decoder_step_launches
@@ -74,3 +76,14 @@ def test_backward(form, positions, dtype, count):
 def test_eager_launches_more_than_four_times_as_many(cell):
     ours, eager = decoder_step_launches(cell, torch.bfloat16)
     assert ours == 3 and eager >= 4 * ours
+
+
+def test_batches_of_any_number_of_queries_run_the_same_code():
+    """What Triton compiles hangs on no counter: lengths that differ in every batch would compile again and again."""
+    calls = [
+        call for queries in (33, 48) for call in attention_calls(8, queries, 64, 64, 64, torch.float32, True)[3:5]
+    ]  # fmt: skip
+    compiled = Counter(made.name for made in launches_of(calls))
+    kernels = ("many_queries._score_tiles_kernel", "many_queries._softmax_rows_kernel")
+    assert [compiled[kernel] for kernel in kernels] == [1, 1]
+    assert compiled["many_queries_backward._softmax_rows_backward_kernel"] == 1

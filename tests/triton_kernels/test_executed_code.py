@@ -130,6 +130,14 @@ def test_decoders_of_sixteen_bits(cell, dtype):
 
 
 @pytest.mark.prove
+def test_gradients_of_keys_that_chunks_of_queries_add_up(monkeypatch):
+    monkeypatch.setattr(launch, "MANY_SCORES", 0)
+    with executed(order=9) as done:
+        assert_attention(attention_case(1, 34, 5, 10, 6, lengths=[4]), need_weights=False)
+    assert any(made.arguments.get("ACCUMULATE") for made, _ in done.launches)
+
+
+@pytest.mark.prove
 @pytest.mark.parametrize("projected", [True, False])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @torch.no_grad()

@@ -45,6 +45,26 @@ def test_many_queries_are_taken_in_chunks_of_bounded_size(monkeypatch, need_weig
     assert_attention(attention_case(1, 70, 9, 10, 5, lengths=[7]), need_weights)
 
 
+@pytest.mark.parametrize("source", [3, 16])
+def test_a_tile_without_positions_changes_nothing(monkeypatch, source, poisoned):
+    """What torch.compile compiles for any length may have one."""
+    monkeypatch.setattr(launch, "tile_count", lambda positions, block: launch.ceil_div(positions, block) + 1)
+    assert_attention(attention_case(2, 1, source, 7, 6, lengths=[source, 0]))
+
+
+@pytest.mark.parametrize("queries", [1, 34])
+def test_autocast_rounds_nothing_of_a_memory_in_float32_forward_or_backward(monkeypatch, queries):
+    monkeypatch.setattr(launch, "MANY_SCORES", 0)
+    query, keys, values, v = tensors = attention_case(1, queries, 3, 4, 5).differentiable
+    results = []
+    for enabled in (False, True):
+        memory = seq2seq_fast.attention_memory(keys, values)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs = seq2seq_fast.attend(query, memory, v, backend="triton")
+            results.append([*outputs, *torch.autograd.grad(outputs, tensors, [o.detach() for o in outputs])])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 @pytest.mark.parametrize("queries", [None, 11])
 @pytest.mark.parametrize("scale", [60.0, proved(5.0)])
 @pytest.mark.parametrize("dtype", quick_first(DTYPES), ids=dtype_name)

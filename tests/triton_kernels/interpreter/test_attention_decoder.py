@@ -26,6 +26,20 @@ def test_sixteen_bit_inputs_match_truth_to_their_rounding(cell, dtype, poisoned)
     assert_decoder(decoder_case(cell, 2, 2, 4, 3, 5, 6, 4, dtype=dtype, mask=[[True, False, True, True]] * 2))
 
 
+@pytest.mark.parametrize("dtype", quick_first((torch.bfloat16, torch.float16)), ids=dtype_name)
+@pytest.mark.parametrize(
+    ("cell", "reset_after", "projected"),
+    [("gru", False, True), proved("gru", False, False), proved("gru", True, False), proved("lstm", True, True)],
+)
+def test_sixteen_bits_with_a_masked_state_and_several_tiles_match_truth(
+    monkeypatch, cell, reset_after, projected, dtype, poisoned
+):
+    monkeypatch.setattr(launch, "project_values", lambda *shape: projected)
+    assert_decoder(
+        decoder_case(cell, 2, 2, 18, 3, 5, 6, 4, dtype=dtype, reset_after=reset_after, state_mask=True, lengths=[18, 7])
+    )
+
+
 @pytest.mark.parametrize("multiplied", [True, proved(False)])
 @pytest.mark.parametrize("dtype", quick_first((torch.float32, torch.bfloat16, torch.float16)), ids=dtype_name)
 @pytest.mark.parametrize("projected", quick_first([False, True]))
