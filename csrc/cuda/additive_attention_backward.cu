@@ -14,12 +14,12 @@ struct WeightsBackward {
   const T *grad_context, *values;  // [B, Tq, D], [B, Tx, D]
   const float* through_weights;    // [B, Tq, Tx] or null
   float* grad_weights;             // [B, Tq, Tx]
-  int64_t batch, queries, positions, size, chunk;
+  int64_t batch, queries, positions, size, chunk, splits;
 };
 
 template <int Q, class T>
 __host__ __device__ __forceinline__ BlockPlaces weights_places(const WeightsBackward<T>& a) {
-  return {a.batch, ceil_div(a.queries, Q), ceil_div(a.positions, a.chunk)};
+  return {a.batch, ceil_div(a.queries, Q), a.splits};
 }
 
 template <int Q>
@@ -28,7 +28,7 @@ size_t weights_bytes(int64_t size) {
 }
 
 template <class T, int W, int Q>
-__global__ void __launch_bounds__(attention_threads) weights_backward_kernel(const WeightsBackward<T> a) {
+__global__ void __launch_bounds__(attention_threads, 2) weights_backward_kernel(const WeightsBackward<T> a) {
   constexpr int rows_at_once = Q == 1 ? 4 : 2;
   const BlockPlaces places = weights_places<Q>(a);
   const int64_t b = places.source(), first_query = places.tile() * Q;
@@ -119,7 +119,8 @@ cudaError_t attend_backward_weights(int dtype, const void* grad_context, const v
                                queries,
                                positions,
                                size,
-                               chunk};
+                               chunk,
+                               ceil_div(positions, chunk)};
     const bool four = queries > 1 && int64_t(weights_bytes<4>(size)) <= most_shared_bytes;
     return four ? weights_backward<4>(a, stream) : weights_backward<1>(a, stream);
   });

@@ -34,12 +34,12 @@ struct Scores {
   AttentionSource<T> source;
   const T *query, *v;
   Out* scores;  // [B, Tq, Tx]
-  int64_t batch, queries, chunk;
+  int64_t batch, queries, chunk, splits;
 };
 
 template <int Q, class T, class Out>
 __host__ __device__ __forceinline__ BlockPlaces score_places(const Scores<T, Out>& a) {
-  return {a.batch, ceil_div(a.queries, Q), ceil_div(a.source.positions, a.chunk)};
+  return {a.batch, ceil_div(a.queries, Q), a.splits};
 }
 
 template <int Q>
@@ -107,11 +107,12 @@ cudaError_t additive_score_forward(int dtype, const void* query, const void* key
     const AttentionSource<T> source{
         static_cast<const T*>(keys), exponentials, in_range, nullptr, nullptr, positions, units};
     const T *q = static_cast<const T*>(query), *w = static_cast<const T*>(v);
+    const int64_t splits = ceil_div(positions, chunk);
     if (for_softmax)
-      return score<false>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk},
+      return score<false>(Scores<T, float>{source, q, w, static_cast<float*>(scores), batch, queries, chunk, splits},
                           most_shared_bytes, stream);
-    return score<true>(Scores<T, T>{source, q, w, static_cast<T*>(scores), batch, queries, chunk}, most_shared_bytes,
-                       stream);
+    return score<true>(Scores<T, T>{source, q, w, static_cast<T*>(scores), batch, queries, chunk, splits},
+                       most_shared_bytes, stream);
   });
 }
 
