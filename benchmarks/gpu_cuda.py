@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -57,20 +56,12 @@ def parameters() -> dict[str, tuple[str, ...]]:
     return {name: tuple(_PARAMETER.findall(listed))[:-1] for name, listed in _LAUNCHER.findall(text)}
 
 
-@dataclass(frozen=True)
 class _Module:
     """What the engine asks of its compiled module besides launches."""
 
-    multiprocessors: int
-
-    def attention_chunk(self, batch: int, queries: int, positions: int) -> int:
-        return attention_chunk(self.multiprocessors, batch, queries, positions)
-
-    def key_exponentials_parts(self, elements: int) -> int:
-        return key_exponentials_parts(elements)
-
-    def score_backward_plan(self, *arguments: Any) -> tuple[int, int]:
-        return score_backward_plan(self.multiprocessors, *arguments)
+    attention_chunk = staticmethod(attention_chunk)
+    key_exponentials_parts = staticmethod(key_exponentials_parts)
+    score_backward_plan = staticmethod(score_backward_plan)
 
     def decoder_stride(self, dtype: int, hidden: int) -> int:
         return product_stride(hidden, 2 if dtype else 4)
@@ -83,7 +74,7 @@ class RecordingEngine(Engine):
     """Notes launches for a device; tensors may be of any device, meta included."""
 
     def __init__(self, device: Device) -> None:
-        super().__init__(_Module(device.multiprocessors))  # type: ignore[arg-type]
+        super().__init__(_Module())  # type: ignore[arg-type]
         self.described = device
         self.launches: list[CudaLaunch] = []
 
@@ -92,7 +83,7 @@ class RecordingEngine(Engine):
 
     def launch(self, name: str, like: Tensor, *arguments: Tensor | int | bool | None) -> None:
         named = dict(zip(parameters()[name], arguments, strict=True))
-        for kernel in LAUNCHES[name](named, self.described.multiprocessors):
+        for kernel in LAUNCHES[name](named):
             if all(kernel.grid):
                 moved = {k: n for k, n in kernel.moved.items() if named[k] is not None and n}
                 touched = {k: named[k] for k in moved}

@@ -7,7 +7,7 @@ from seq2seq_fast.cuda_kernels.plan import MOST_COLUMNS, ceil_div, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes
 
 
-def decoder_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def decoder_forward(a: Arguments) -> list[Kernel]:
     steps, blocks, slices, wide = a["target"], a["blocks"], a["slices"], a["dtype"] == 0
     sizes = (a["batch"], a["positions"], a["units"], a["hidden"], a["gates"])
     shared = shared_bytes(*sizes, a["rows"], slices, a["keys_resident"], 4 if wide else 2)
@@ -21,7 +21,7 @@ def decoder_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
     return [Kernel("attention_decoder", f"decoder_kernel<{TYPES[a['dtype']]}>", (blocks,), shared, moved)]
 
 
-def decoder_backward(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def decoder_backward(a: Arguments) -> list[Kernel]:
     steps, blocks, parts = a["target"], a["blocks"], a["parts"]
     sizes = (a["batch"], a["positions"], a["units"], a["hidden"], a["gates"])
     shared = backward_shared_bytes(*sizes, a["rows"], parts, a["keys_resident"], 4 if a["dtype"] == 0 else 2)

@@ -59,7 +59,12 @@ def owner_grid(rows: int, columns: int, rows_per_thread: int) -> tuple[int, int,
     return ceil_div(columns, threads), ceil_div(rows, groups * rows_per_thread), groups
 
 
-def attention_chunk(multiprocessors: int, batch: int, queries: int, positions: int) -> int:
+def tile_of_queries(a: Arguments, bytes_of_four: int) -> int:
+    """Queries of a block: four where there are several and four find room in shared memory."""
+    return 4 if a["queries"] > 1 and bytes_of_four <= a["most_shared_bytes"] else 1
+
+
+def attention_chunk(batch: int, queries: int, positions: int, multiprocessors: int) -> int:
     blocks = batch * (1 if queries == 1 else ceil_div(queries, 4))
     if not blocks or not positions:
         return 256
@@ -72,7 +77,7 @@ def key_exponentials_parts(elements: int) -> int:
 
 
 def score_backward_plan(
-    multiprocessors: int, dtype: int, batch: int, rows: int, others: int, units: int, all_aligned: bool
+    dtype: int, batch: int, rows: int, others: int, units: int, all_aligned: bool, multiprocessors: int
 ) -> tuple[int, int]:
     wide = vector_width(dtype) if all_aligned and units % vector_width(dtype) == 0 else 1
     columns, row_tiles, groups = owner_grid(rows, ceil_div(units, wide), 1 if rows == 1 else 4)
@@ -82,25 +87,28 @@ def score_backward_plan(
     return splits, splits * batch * row_tiles * groups
 
 
-def attend_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def attend_bytes(units: int, chunk: int, wide: int, q: int) -> int:
+    return 4 * ((q + 1) * round_up(units, 4) + q * chunk + 2 * q + ATTENTION_THREADS * wide)
+
+
+def attend_forward(a: Arguments) -> list[Kernel]:
     batch, queries, positions, units, size, chunk = (
         a[name] for name in ("batch", "queries", "positions", "units", "size", "chunk")
     )
-    dtype, q = a["dtype"], 1 if a["queries"] == 1 else 4
+    dtype = a["dtype"]
+    q = tile_of_queries(a, attend_bytes(units, chunk, vector_width(dtype), 4))
     splits = ceil_div(positions, chunk) if positions else 1
     wide = width(dtype, (units, size), (a["keys"], a["exponentials"], a["values"], a["context"]))
     tiles = ceil_div(queries, q)
     blocks, of_source = batch * tiles * splits, tiles * splits
-    floats = (q + 1) * round_up(units, 4) + q * chunk + 2 * q + ATTENTION_THREADS * wide
     whole = dtype == 0  # of 16-bit keys the exponentials stay unread
     moved = bytes_of(
         a, query=splits, v=blocks, exponentials=tiles * whole, keys=tiles * (not whole), values=tiles,
         in_range=of_source * whole, lengths=of_source, mask=tiles, context=splits == 1, weights=1,
         logsumexp=splits == 1, partial=1,
     )  # fmt: skip
-    attend = Kernel(
-        "additive_attention", f"attend_kernel<{TYPES[dtype]}, {wide}, {q}>", (batch, tiles, splits), 4 * floats, moved
-    )
+    instance, shared = f"attend_kernel<{TYPES[dtype]}, {wide}, {q}>", attend_bytes(units, chunk, wide, q)
+    attend = Kernel("additive_attention", instance, (blocks,), shared, moved)
     if splits == 1:
         return [attend]
     moved = bytes_of(a, partial=1, weights=2, context=1, logsumexp=1, lengths=queries, mask=queries)
@@ -110,45 +118,52 @@ def attend_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
     ]
 
 
-def attend_backward_weights(a: Arguments, multiprocessors: int) -> list[Kernel]:
-    q = 1 if a["queries"] == 1 else 4
-    tiles = ceil_div(a["queries"], q)
-    chunks = ceil_div(a["positions"], attention_chunk(multiprocessors, a["batch"], a["queries"], a["positions"]))
+def weights_bytes(size: int, q: int) -> int:
+    return 4 * q * round_up(size, 4)
+
+
+def attend_backward_weights(a: Arguments) -> list[Kernel]:
+    q = tile_of_queries(a, weights_bytes(a["size"], 4))
+    tiles, chunks = ceil_div(a["queries"], q), ceil_div(a["positions"], a["chunk"])
     wide = width(a["dtype"], (a["size"],), (a["values"],))
     moved = bytes_of(a, grad_context=chunks, values=tiles, through_weights=1, grad_weights=1)
     instance = f"weights_backward_kernel<{TYPES[a['dtype']]}, {wide}, {q}>"
-    grid = (a["batch"], tiles, chunks)
-    return [Kernel("additive_attention_backward", instance, grid, 4 * q * round_up(a["size"], 4), moved)]
+    grid = (a["batch"] * tiles * chunks,)
+    return [Kernel("additive_attention_backward", instance, grid, weights_bytes(a["size"], q), moved)]
 
 
-def attend_backward_softmax(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def attend_backward_softmax(a: Arguments) -> list[Kernel]:
     grid = (ceil_div(a["batch"] * a["queries"], ATTENTION_THREADS // 32),)
     written = 1 if a["logsumexp"] is None else 2
     moved = bytes_of(a, weights=written, grads=2, logsumexp=1, lengths=a["queries"], mask=a["queries"])
     return [Kernel("additive_attention_backward", "softmax_backward_kernel", grid, 0, moved)]
 
 
-def attend_backward_values(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def attend_backward_values(a: Arguments) -> list[Kernel]:
     wide = width(a["dtype"], (a["size"],), (a["grad_context"], a["grad_values"]))
     columns, row_tiles, _ = owner_grid(a["positions"], ceil_div(a["size"], wide), 4)
     moved = bytes_of(a, grad_context=row_tiles, weights=columns, grad_values=1)
     instance = f"values_backward_kernel<{TYPES[a['dtype']]}, {wide}, 4>"
-    return [Kernel("additive_attention_backward", instance, (a["batch"], columns * row_tiles), 0, moved)]
+    return [Kernel("additive_attention_backward", instance, (a["batch"] * columns * row_tiles,), 0, moved)]
 
 
-def key_exponentials(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def key_exponentials(a: Arguments) -> list[Kernel]:
     wide = width(a["dtype"], (a["elements"],), (a["keys"], a["exponentials"]))
-    grid = (a["batch"], key_exponentials_parts(a["elements"]))
+    grid = (a["batch"] * key_exponentials_parts(a["elements"]),)
     moved = bytes_of(a, keys=1, exponentials=1, part_in_range=1)
     return [Kernel("additive_score", f"key_exponentials_kernel<{TYPES[a['dtype']]}, {wide}>", grid, 0, moved)]
 
 
-def additive_score_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def score_bytes(units: int, q: int) -> int:
+    return 4 * (q + 1) * round_up(units, 4)
+
+
+def additive_score_forward(a: Arguments) -> list[Kernel]:
     dtype, units, batch, queries = a["dtype"], a["units"], a["batch"], a["queries"]
-    q = 1 if queries == 1 and not a["for_softmax"] else 4
+    q = tile_of_queries(a, score_bytes(units, 4))
     wide = width(dtype, (units,), (a["keys"], a["exponentials"]))
     tiles = ceil_div(queries, q)
-    chunks = ceil_div(a["positions"], attention_chunk(multiprocessors, batch, queries, a["positions"]))
+    chunks = ceil_div(a["positions"], a["chunk"])
     centred, out = ("false", "float") if a["for_softmax"] else ("true", TYPES[dtype])
     whole = dtype == 0
     moved = bytes_of(
@@ -156,10 +171,10 @@ def additive_score_forward(a: Arguments, multiprocessors: int) -> list[Kernel]:
         v=batch * tiles * chunks, scores=1,
     )  # fmt: skip
     instance = f"score_kernel<{centred}, {TYPES[dtype]}, {out}, {wide}, {q}>"
-    return [Kernel("additive_score", instance, (batch, tiles, chunks), 4 * (q + 1) * round_up(units, 4), moved)]
+    return [Kernel("additive_score", instance, (batch * tiles * chunks,), score_bytes(units, q), moved)]
 
 
-def additive_score_backward(a: Arguments, multiprocessors: int) -> list[Kernel]:
+def additive_score_backward(a: Arguments) -> list[Kernel]:
     dtype, units, splits = a["dtype"], a["units"], a["splits"]
     wide = vector_width(dtype) if a["all_aligned"] and units % vector_width(dtype) == 0 else 1
     per_thread = 1 if a["rows"] == 1 else 4
@@ -169,7 +184,7 @@ def additive_score_backward(a: Arguments, multiprocessors: int) -> list[Kernel]:
         partial_v=1,
     )  # fmt: skip
     instance = f"score_backward_kernel<{TYPES[dtype]}, {wide}, {per_thread}>"
-    return [Kernel("additive_score_backward", instance, (a["batch"], columns * row_tiles, splits), 0, moved)]
+    return [Kernel("additive_score_backward", instance, (a["batch"] * columns * row_tiles * splits,), 0, moved)]
 
 
 # Numbers of a unit of the state that a cell's kernel reads or writes.
@@ -191,7 +206,7 @@ CELLS = {
 }
 
 
-def cell(name: str, a: Arguments, multiprocessors: int) -> list[Kernel]:
+def cell(name: str, a: Arguments) -> list[Kernel]:
     """Arguments with a distance between their rows decide on the width, and an LSTM's saved activations."""
     types = [a[kind] for kind in ("dtype", "state_dtype") if kind in a]
     strides = [k for k in a if k.endswith("_stride")]
@@ -210,7 +225,7 @@ def cell(name: str, a: Arguments, multiprocessors: int) -> list[Kernel]:
     return [Kernel(f"{name.partition('_')[0]}_cell", instance, grid, 0, moved)]
 
 
-LAUNCHES: dict[str, Callable[[Arguments, int], list[Kernel]]] = {
+LAUNCHES: dict[str, Callable[[Arguments], list[Kernel]]] = {
     "attend_forward": attend_forward,
     "attend_backward_weights": attend_backward_weights,
     "attend_backward_softmax": attend_backward_softmax,

@@ -10,7 +10,7 @@ For the decoder in one launch the plan counts the busiest multiprocessor, so the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -132,7 +132,7 @@ def decoder_steps(
     for (name, sizes), cell, dtype in ((s, c, d) for s in SIZES.items() for c in CELLS for d in dtypes):
         triton, eager = on_triton(sizes, cell, dtype), on_eager(sizes, cell, dtype)
         for rates in devices:
-            alone = on_cuda(sizes, cell, dtype, Device(rates.multiprocessors, 0, cooperative=False))
+            alone = on_cuda(sizes, cell, dtype, replace(described(rates), cooperative=False))
             whole = on_cuda(sizes, cell, dtype, described(rates))
             for i, (passed, plan) in enumerate(
                 zip(("forward", "backward"), plans(sizes, cell, dtype, rates), strict=True)

@@ -20,9 +20,10 @@ from benchmarks.gpu_decoder_steps import (
 from benchmarks.gpu_devices import RATES
 from benchmarks.gpu_eager import EagerKernel
 from benchmarks.gpu_rows import ReportRow, write
-from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES, Device
+from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES
 
 H100 = RATES["H100"]
+WITHOUT_BARRIERS = dataclasses.replace(described(H100), cooperative=False)
 PAPER = SIZES["paper"]
 TINY = PAPER._replace(target=3)
 
@@ -58,7 +59,7 @@ def test_a_kernel_takes_as_long_as_its_dearest_part():
 
 
 def test_the_price_of_a_unit_is_that_of_the_compiled_kernel():
-    (forward, _) = on_cuda(TINY, "gru", torch.float32, Device(132, 0, False))
+    (forward, _) = on_cuda(TINY, "gru", torch.float32, WITHOUT_BARRIERS)
     row = ReportRow(
         "additive_attention.attend", "sm_90", 1, 0, 0, 1.0, 0, 0, 1e6, 0.0, "", "float32", "H100", 1, "", None, 0, 0.0,
         "cuda",
@@ -72,7 +73,7 @@ def test_the_price_of_a_unit_is_that_of_the_compiled_kernel():
 def test_one_launch_serves_every_position_where_it_fits():
     whole, alone = (
         on_cuda(TINY, "gru", torch.bfloat16, described(H100)),
-        on_cuda(TINY, "gru", torch.bfloat16, Device(132, 0, False)),
+        on_cuda(TINY, "gru", torch.bfloat16, WITHOUT_BARRIERS),
     )
     for one, several in zip(whole, alone, strict=True):
         assert len([launch for launch in one.launches if "decoder_kernel" in launch.instance]) == 1
