@@ -43,12 +43,14 @@ class Traced:
 
     @property
     def least_bytes(self) -> int:
-        """The operator's tensors, each once: read or written by somebody."""
-        touched = {
-            storage_of(v) for launch in self.launches for k, v in launch.arguments.items()
-            if isinstance(v, Tensor) and moved(launch)[k]
-        }  # fmt: skip
-        return sum({storage_of(t): size_of(t) for t in self.tensors if storage_of(t) in touched}.values())
+        """The operator's tensors, each once: what is read or written of them."""
+        asked: dict[int, float] = {}
+        for launch in self.launches:
+            for name, amount in moved(launch).items():
+                storage = storage_of(launch.arguments[name])
+                asked[storage] = asked.get(storage, 0) + amount
+        sizes = {storage_of(t): size_of(t) for t in self.tensors}
+        return sum(min(size, round(asked.get(storage, 0))) for storage, size in sizes.items())
 
 
 def our_kernels(function: Callable, *arguments: object) -> tuple[list[Launch], list[EagerKernel], list[Tensor]]:
