@@ -90,7 +90,8 @@ struct Slopes {
 template <class T>
 __device__ __forceinline__ void retreat_source(const ReversedDecoder<T>& a, const ReversedMemory<T>& shared,
                                                int64_t step, int64_t b) {
-  constexpr int W = vector_width<T>, rows_at_once = 4;
+  // Four rows of float32 are more than the registers hold beside the rest.
+  constexpr int W = vector_width<T>, rows_at_once = sizeof(T) == sizeof(float) ? 2 : 4;
   const ReversedShape& s = a.shape;
   const int64_t row = step * s.batch + b, all = s.gates * s.hidden;
   const int count = int(a.source.length(b));
