@@ -141,12 +141,12 @@ void test_a_launch_that_a_device_would_refuse_is_an_error() {
   int device, multiprocessors, resident;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, nothing, 512, 40000);
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, nothing, 256, 48000);
   expect("resident blocks", resident, 4);
   const unsigned most = unsigned(multiprocessors * resident);
-  expect("a cooperative grid", refusal(most, 512, 40000, true), cudaSuccess);
-  expect("a cooperative grid too large", refusal(most + 1, 512, 40000, true), cudaErrorCooperativeLaunchTooLarge);
-  expect("any other grid", refusal(most + 1, 512, 40000, false), cudaSuccess);
+  expect("a cooperative grid", refusal(most, 256, 48000, true), cudaSuccess);
+  expect("a cooperative grid too large", refusal(most + 1, 256, 48000, true), cudaErrorCooperativeLaunchTooLarge);
+  expect("any other grid", refusal(most + 1, 256, 48000, false), cudaSuccess);
 }
 
 void test_more_than_48_kib_of_shared_memory_must_be_asked_for() {
