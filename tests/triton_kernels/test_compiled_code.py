@@ -12,7 +12,7 @@ from tests.support.engines import dtype_name
 DTYPES = (torch.float32, torch.bfloat16)
 # Sizes of training (one query a source, many), of decoding with beams, and of nothing that a power of two divides.
 ATTENTION = [(64, 1, 50, 512, 1024), (8, 50, 50, 512, 1024), (256, 4, 400, 1000, 1000), (3, 13, 71, 77, 51)]
-# One of each generation: 86 and 89 have the code of 80 but for the order in which ptxas puts it.
+# What the Triton kernels are held to; of 86 and 89 the GPU report tells.
 CAPABILITIES = (80, 90, 100, 120)
 DECODERS = [("gru", True), ("gru", False), ("lstm", True), ("rnn", True)]
 
