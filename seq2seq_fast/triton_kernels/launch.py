@@ -66,9 +66,16 @@ def fusion() -> dict[str, Any]:
     return {} if is_wrap_triton_enabled() else {"enable_fp_fusion": True}
 
 
-def registers(most: int) -> dict[str, Any]:
-    """The registers of a thread where ptxas, left to choose, takes too few and spills; as :func:`fusion`."""
-    return {} if is_wrap_triton_enabled() else {"maxnreg": most}
+def unit_gradient_registers(units: int, of_keys: bool) -> dict[str, Any]:
+    """The most registers of a thread; ptxas, left to choose, takes a few less than it needs, and spills. As `fusion`.
+
+    The keys' side has sums for v besides. Rows that no 16-byte loads fit want registers for addresses.
+    """
+    if is_wrap_triton_enabled():
+        return {}
+    if units % 16 == 0:
+        return {"maxnreg": 168 if of_keys else 128}
+    return {"maxnreg": 255 if of_keys else 168}
 
 
 def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:

@@ -206,7 +206,7 @@ def unit_gradients(
         queries.inside, source.in_range, source.v, source.lengths, gradient, parts,
         count, others.shape[1], units, row_tiles, chunks,
         ROWS_ARE_KEYS=of_keys, ACCUMULATE=accumulate, **parameters, **launch.fusion(),
-        **launch.registers(168 if of_keys else 128),
+        **launch.unit_gradient_registers(units, of_keys),
     )  # fmt: skip
     return None if parts is None else parts.sum(0)
 
