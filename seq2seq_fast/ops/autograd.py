@@ -12,8 +12,8 @@ from torch.autograd import forward_ad
 
 
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Autocast off on this device, where it could be on at all."""
-    if not torch.amp.is_autocast_available(device_type):
+    """Autocast off on this device, where it is on: elsewhere it would only be a part of every exported graph."""
+    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 
