@@ -127,7 +127,7 @@ class Rates:
 # Latency: Luo et al., arXiv 2402.13499, Table IV (A100 466.3 cycles, H800 478.8). None is published for B200 in
 # cycles; 800 is an assumption on the safe side (two dies, larger L2).
 # GeForce: NVIDIA's specifications of the RTX 3090 (936 GB/s, 82, 1,695 MHz), 4090 (1,008 GB/s, 128, 2,520 MHz) and
-# 5090 (1,792 GB/s, 170, 2,407 MHz); latency as Table IV has it for the 4090 (541.5 cycles).
+# 5090 (1,792 GB/s, 170, 2,407 MHz); their latency of 541.5 cycles is an assumption, between the others'.
 RATES: dict[str, Rates] = {
     "A100": Rates("A100", 80, 2.039e12, 108, 1.410e9, 64, 16, 466.3),
     "H100": Rates("H100", 90, 3.35e12, 132, 1.980e9, 128, 16, 478.8),
