@@ -12,6 +12,7 @@ from seq2seq_fast.decoding import Ensemble, beam_search, captured_step, greedy_s
 from seq2seq_fast.decoding.search_step import can_capture, round_up
 from tests.decoding.models import BOS, EOS, small_model, sources
 from tests.decoding.recorded_graph import RecordedGraph, Recorder
+from tests.support.capture import imagined_devices
 
 IDS = {"bos_id": BOS, "eos_id": EOS}
 
@@ -194,16 +195,7 @@ def test_only_where_nothing_else_captures_compiles_or_learns(monkeypatch):
 
 
 def test_whether_something_captures_is_asked_of_the_searched_device(monkeypatch):
-    current, asked = [0], []
-
-    def exchange(device):
-        before = current[0]
-        if device >= 0:
-            current[0] = device
-        return before
-
-    monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
-    monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
+    current, asked = imagined_devices(monkeypatch), []
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: asked.append(current[0]) or False)
     with torch.no_grad():
         assert can_capture(small_model(), torch.device("cuda", 1))

@@ -27,3 +27,18 @@ class NothingReadOnTheHost(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         assert not forbidden(function, args), f"{function} brings numbers to the host, or from there"
         return function(*args, **(kwargs or {}))
+
+
+def imagined_devices(monkeypatch) -> list[int]:
+    """Devices that need no GPU to be made current; the one element is the number of the current one."""
+    current = [0]
+
+    def exchange(device):
+        before = current[0]
+        if device >= 0:
+            current[0] = device
+        return before
+
+    monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
+    monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
+    return current

@@ -11,7 +11,7 @@ import seq2seq_fast
 from benchmarks.gpu_launches import in_place_of_launches
 from seq2seq_fast.ops.schemas import SCHEMAS
 from seq2seq_fast.triton_kernels.registration import launching
-from tests.support.capture import NothingReadOnTheHost
+from tests.support.capture import NothingReadOnTheHost, imagined_devices
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.truth import gradients
 from tests.triton_kernels.comparisons import attention, score
@@ -83,16 +83,7 @@ class OnSecondDevice(torch.Tensor):
 
 
 def test_the_device_of_the_first_tensor_is_current_while_an_operator_runs_and_no_longer(monkeypatch):
-    current = [0]
-
-    def exchange(device):
-        before = current[0]
-        if device >= 0:
-            current[0] = device
-        return before
-
-    monkeypatch.setattr(torch.cuda, "_exchange_device", exchange)
-    monkeypatch.setattr(torch.cuda, "_maybe_exchange_device", exchange)
+    current = imagined_devices(monkeypatch)
 
     def function(*arguments):
         return current[0], len(arguments)
