@@ -60,9 +60,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["gpu-report"]:
-        from benchmarks import gpu_report
+        from benchmarks.gpu_report import command
 
-        return gpu_report.main(arguments[1:])
+        return command.main(arguments[1:])
     if arguments[:1] == ["corpus"]:
         from benchmarks import corpus
 

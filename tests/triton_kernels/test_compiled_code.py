@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.gpu_calls import attention_calls, cell_calls, decoder_calls, launches_of
-from benchmarks.gpu_devices import LIMITS
+from benchmarks.gpu_report.machine_code.devices import LIMITS
+from benchmarks.gpu_report.triton.calls import attention_calls, cell_calls, decoder_calls, launches_of
 from seq2seq_fast.triton_kernels import launch
 from tests.support.engines import dtype_name
 

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 import torch
 
-from benchmarks.gpu_calls import attention_calls, decoder_calls, launches_of
-from benchmarks.gpu_eager import EagerTrace
-from benchmarks.gpu_launches import recorded
-from benchmarks.gpu_workloads import decoder_step_launches
+from benchmarks.gpu_report.eager import EagerTrace
+from benchmarks.gpu_report.triton.calls import attention_calls, decoder_calls, launches_of
+from benchmarks.gpu_report.triton.decoder import decoder_step_launches
+from benchmarks.gpu_report.triton.launches import recorded
 from seq2seq_fast.triton_kernels import launch
 
 FORMS = [("rnn", True), ("gru", True), ("gru", False), ("lstm", True)]

@@ -8,7 +8,7 @@ import torch
 from torch._higher_order_ops.triton_kernel_wrap import kernel_side_table
 
 import seq2seq_fast
-from benchmarks.gpu_launches import in_place_of_launches
+from benchmarks.gpu_report.triton.launches import in_place_of_launches
 from seq2seq_fast.ops.schemas import SCHEMAS
 from seq2seq_fast.triton_kernels.registration import launching
 from tests.support.capture import NothingReadOnTheHost, imagined_devices

@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 import seq2seq_fast
-from benchmarks.gpu_launches import in_place_of_launches
+from benchmarks.gpu_report.triton.launches import in_place_of_launches
 from seq2seq_fast.nn import Seq2Seq
 from seq2seq_fast.ops import register_backend, triton
 from seq2seq_fast.triton_kernels.registration import launching

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from benchmarks.machine_code import compile_triton
+from benchmarks.gpu_report.triton.compile import compile_triton
 from tests.support.ptx.launch import Extent, Module
 from tests.support.ptx.report import LaunchReport
 

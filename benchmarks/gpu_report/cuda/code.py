@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.machine_code import CompiledKernel
+from benchmarks.gpu_report.machine_code.kernel import CompiledKernel
 from build_support import cuda
 from build_support.cuda_kernels import ENTRY, compile_ptx
 

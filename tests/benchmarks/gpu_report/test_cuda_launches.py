@@ -7,12 +7,12 @@ import shutil
 import pytest
 import torch
 
-from benchmarks.gpu_cuda import LAUNCHES, CudaLaunch, RecordingEngine, parameters
-from benchmarks.gpu_cuda_code import instances
-from benchmarks.gpu_cuda_workloads import operators
-from benchmarks.gpu_devices import RATES
-from benchmarks.gpu_rows import row_of
-from benchmarks.gpu_workloads import SIZES
+from benchmarks.gpu_report.cuda.code import instances
+from benchmarks.gpu_report.cuda.launches import LAUNCHES, CudaLaunch, RecordingEngine, parameters
+from benchmarks.gpu_report.cuda.workloads import operators
+from benchmarks.gpu_report.machine_code.devices import RATES
+from benchmarks.gpu_report.rows import row_of
+from benchmarks.gpu_report.sizes import ATTENTION
 from build_support import cuda
 from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.plan import Device, ceil_div
@@ -146,7 +146,7 @@ def _declared(text):
 def test_a_source_is_split_for_the_device_that_the_report_is_about():
     few, many = (operators(dataclasses.replace(RATES["A100"], multiprocessors=n), [torch.float32]) for n in (8, 512))
     grids = [next(one.launches[0].grid for one in passes if one.name == "one query, forward") for passes in (few, many)]
-    batch, _, positions, *_ = SIZES["one query"]
+    batch, _, positions, *_ = ATTENTION["one query"]
     # A warp takes four positions at once, so no block gets fewer than 16.
     assert grids == [(batch,), (batch * ceil_div(positions, 16),)]
 

@@ -5,26 +5,19 @@ import dataclasses
 import pytest
 import torch
 
-from benchmarks.gpu_decoder_calls import SIZES, Traced, on_cuda, on_eager, on_triton
-from benchmarks.gpu_decoder_steps import (
-    BARRIERS,
-    DecoderStep,
-    decoder_steps,
-    described,
-    kernel_seconds,
-    pass_seconds,
-    plans,
-    step_cycles,
-    step_table,
-)
-from benchmarks.gpu_devices import RATES
-from benchmarks.gpu_eager import EagerKernel
-from benchmarks.gpu_rows import ReportRow, write
+from benchmarks.gpu_report.cuda.decoder import BARRIERS, described, on_cuda, plans, step_cycles
+from benchmarks.gpu_report.decoder import DecoderPass, on_eager
+from benchmarks.gpu_report.decoder_steps import DecoderStep, decoder_steps, kernel_seconds, pass_seconds, step_table
+from benchmarks.gpu_report.eager import EagerKernel
+from benchmarks.gpu_report.machine_code.devices import RATES
+from benchmarks.gpu_report.rows import ReportRow, write
+from benchmarks.gpu_report.sizes import DECODER
+from benchmarks.gpu_report.triton.decoder import on_triton
 from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES
 
 H100 = RATES["H100"]
 WITHOUT_BARRIERS = dataclasses.replace(described(H100), cooperative=False)
-PAPER = SIZES["paper"]
+PAPER = DECODER["paper"]
 TINY = PAPER._replace(target=3)
 
 
@@ -45,7 +38,7 @@ def test_the_products_phase_is_known_by_its_parts_names():
 
 
 def test_a_kernels_boundary_is_as_dear_as_a_barrier():
-    nothing = Traced([], [EagerKernel("mm", 0)] * 4, [])
+    nothing = DecoderPass([], [EagerKernel("mm", 0)] * 4, [])
     seconds, count = pass_seconds(nothing, H100, torch.float32, TINY, [], "eager")
     assert count == 4 and seconds == pytest.approx(4 * GRID_BARRIER / H100.clock_hz)
 
@@ -87,8 +80,8 @@ def test_every_path_is_traced_forward_and_backward():
 
 
 def test_a_device_that_is_too_small_says_so_and_the_table_has_both(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.gpu_decoder_steps.SIZES", {"paper": TINY})
-    monkeypatch.setattr("benchmarks.gpu_decoder_steps.CELLS", ("gru",))
+    monkeypatch.setattr("benchmarks.gpu_report.decoder_steps.DECODER", {"paper": TINY})
+    monkeypatch.setattr("benchmarks.gpu_report.decoder_steps.CELLS", ("gru",))
     steps = decoder_steps([], [RATES["A100"], H100], [torch.float32])
     by_device = {(step.device, step.passed): step for step in steps}
     assert by_device["A100", "forward"].one_launch_us is None

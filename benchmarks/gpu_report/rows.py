@@ -10,15 +10,11 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.gpu_cuda import CudaLaunch
-from benchmarks.gpu_devices import Rates
-from benchmarks.gpu_eager import EagerKernel
-from benchmarks.gpu_launches import Launch
-from benchmarks.gpu_traffic import least, moved
-from benchmarks.gpu_workloads import Traced, dtype_name
-from benchmarks.machine_code import CompiledKernel
+from benchmarks.gpu_report.bounds import bound
+from benchmarks.gpu_report.machine_code.devices import Rates
+from benchmarks.gpu_report.machine_code.kernel import CompiledKernel
+from benchmarks.gpu_report.passes import Launch, Traced, least
+from benchmarks.gpu_report.tensors import dtype_name
 from benchmarks.results import write_whole
 
 # What a unit has once and nothing else has, and what marks the guarded form that few sources take. Triton: the
@@ -57,7 +53,7 @@ class ReportRow:
     engine: str = "triton"
 
 
-def row_of(traced: Traced, launch: Launch | CudaLaunch, compiled: CompiledKernel, rates: Rates) -> ReportRow:
+def row_of(traced: Traced, launch: Launch, compiled: CompiledKernel, rates: Rates) -> ReportRow:
     grid = math.prod(launch.grid)
     occupancy, resources = compiled.occupancy(), compiled.resources
     marker, rare = MARKS[traced.engine]
@@ -72,7 +68,7 @@ def row_of(traced: Traced, launch: Launch | CudaLaunch, compiled: CompiledKernel
         loads = " ".join(f"{n}x{width}" for width, n in sorted(widths.items(), reverse=True))
         wide = sum(width * n for width, n in widths.items() if width >= 8)
         flight = round(wide * compiled.threads * rates.blocks_at_once(grid, occupancy.blocks))
-    total = sum(moved(launch).values())
+    total = sum(launch.moved.values())
     seconds = traced.seconds
     if seconds is None:
         seconds = bound(total, traced.units * (special or 0), traced.units * (fp32 or 0), rates)
@@ -82,16 +78,6 @@ def row_of(traced: Traced, launch: Launch | CudaLaunch, compiled: CompiledKernel
         least(launch, traced.tensors), special, fp32, traced.name, dtype_name(traced.dtype), rates.name,
         grid, loads, flight, round(rates.bytes_in_flight), 1e6 * seconds, traced.engine,
     )  # fmt: skip
-
-
-def bound(moved_bytes: float, special: float, fp32: float, rates: Rates) -> float:
-    """Seconds that a device needs at least: memory, special functions and FP32 pipes overlap perfectly."""
-    return max(moved_bytes / rates.bandwidth, special / rates.special_per_second, fp32 / rates.fp32_per_second)
-
-
-def eager_bound(kernels: Iterable[EagerKernel], rates: Rates, dtype: torch.dtype) -> float:
-    """The same for eager's kernels, one after another."""
-    return sum(kernel.seconds(rates, dtype == torch.float32) for kernel in kernels)
 
 
 def collect(

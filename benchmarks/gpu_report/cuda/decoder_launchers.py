@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.gpu_cuda_launches import TYPES, Arguments, Kernel, bytes_of
+from benchmarks.gpu_report.cuda.launchers import TYPES, Arguments, Kernel, bytes_of
 from seq2seq_fast.cuda_kernels.plan import MOST_COLUMNS, ceil_div, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes
 

@@ -1,18 +1,14 @@
-"""Bytes that a launch moves, and the least that its part of an operator could.
-
-`bytes` counts what programs ask of the memory system, each byte once a program: what two programs read counts twice,
-though the second may find it in the cache. `least_bytes` counts each tensor of the operator that the kernel reads or
-writes once; what kernels hand to each other counts as nothing.
-"""
+"""How often the Triton kernels ask for each of their arguments; `passes` says how bytes are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
-from benchmarks.gpu_cuda import CudaLaunch
-from benchmarks.gpu_launches import Launch
+from benchmarks.gpu_report.tensors import size_of
 
 Times = dict[str, float]
 
@@ -93,37 +89,7 @@ TIMES: dict[str, Callable[[Mapping, int], Times]] = {
 }
 
 
-def size_of(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def storage_of(tensor: Tensor) -> int:
-    """What two views of one tensor have in common, as long as it lives."""
-    return tensor.untyped_storage()._cdata
-
-
-def moved(launch: Launch | CudaLaunch) -> Mapping[str, float]:
-    """Bytes that a launch moves, by argument."""
-    if isinstance(launch, CudaLaunch):
-        return launch.moved
-    programs = 1
-    for extent in launch.grid:
-        programs *= extent
-    times = TIMES[launch.name](launch.arguments, programs) if launch.name in TIMES else {}
-    return {
-        name: size_of(value) * times.get(name, 1)
-        for name, value in launch.arguments.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def least(launch: Launch | CudaLaunch, operator: Iterable[Tensor]) -> int:
-    """Bytes of the operator's own tensors that a launch touches, each once."""
-    own = {storage_of(tensor) for tensor in operator}
-    asked = moved(launch)
-    touched = {
-        (storage_of(value), value.storage_offset()): min(size_of(value), round(asked[name]))
-        for name, value in launch.arguments.items()
-        if isinstance(value, Tensor) and asked[name] and storage_of(value) in own
-    }
-    return sum(touched.values())
+def moved(name: str, grid: tuple[int, ...], arguments: Mapping[str, Any]) -> Mapping[str, float]:
+    """Bytes that a launch of a kernel moves, by argument."""
+    times = TIMES[name](arguments, math.prod(grid)) if name in TIMES else {}
+    return {name: size_of(value) * times.get(name, 1) for name, value in arguments.items() if isinstance(value, Tensor)}

@@ -7,42 +7,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_calls import decoder_calls, meta
-from benchmarks.gpu_eager import EagerKernel
-from benchmarks.gpu_launches import Launch, recorded
-from benchmarks.gpu_workloads import Traced, eager_kernels, our_kernels
+from benchmarks.gpu_report import formulas
+from benchmarks.gpu_report.eager import EagerKernel, eager_kernels
+from benchmarks.gpu_report.passes import Traced
+from benchmarks.gpu_report.sizes import BATCH, EMBEDDING, HIDDEN, POSITIONS, SIZE, UNITS
+from benchmarks.gpu_report.tensors import meta
+from benchmarks.gpu_report.triton.calls import decoder_calls
+from benchmarks.gpu_report.triton.launches import Launch, our_kernels, recorded
 from seq2seq_fast.triton_kernels import gru_cell, lstm_cell
 
-BATCH, HIDDEN = 64, 512
-# As the decoders of SIZES["one query"]: positions, units, size of the values; and of the inputs.
-POSITIONS, UNITS, SIZE, EMBEDDING = 50, 512, 1024, 512
 FORMS = [("rnn", True), ("gru", True), ("gru", False), ("lstm", True)]
-
-
-def gru(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
-    r_x, z_x, n_x = from_input.chunk(3, 1)
-    r_h, z_h, n_h = from_state.chunk(3, 1)
-    z = torch.sigmoid(z_x + z_h)
-    n = torch.tanh(n_x + torch.sigmoid(r_x + r_h) * n_h)
-    return [n + z * (state - n)]
-
-
-def reset(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
-    """A GRU with the reset before its product, up to that product."""
-    r, z = torch.sigmoid(from_input + from_state).chunk(2, 1)
-    return [r * state, z]
-
-
-def update(from_input: Tensor, from_reset_state: Tensor, z: Tensor, state: Tensor) -> list[Tensor]:
-    """And from there."""
-    n = torch.tanh(from_input + from_reset_state)
-    return [n + z * (state - n)]
-
-
-def lstm(from_input: Tensor, from_state: Tensor, cell: Tensor) -> list[Tensor]:
-    i, f, g, o = (from_input + from_state).chunk(4, 1)
-    kept = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-    return [torch.sigmoid(o) * torch.tanh(kept), kept]
 
 
 def cells(dtype: torch.dtype) -> list[Traced]:
@@ -56,14 +30,14 @@ def cells(dtype: torch.dtype) -> list[Traced]:
 
     h = of(1)
     made: list[tuple[str, Callable, list[Tensor], Callable, Callable, list[Tensor]]] = [
-        ("GRU gates", gru, [of(3), of(3), h], gru_cell.gru_gates_forward, gru_cell.gru_gates_backward,
-         [h, of(3), of(1), saved(3)]),
-        ("GRU reset", reset, [of(2), of(2), h], gru_cell.gru_reset_forward, gru_cell.gru_reset_backward,
-         [of(2), of(1), saved(2)]),
-        ("GRU update", update, [of(1), of(1), of(1), h], gru_cell.gru_update_forward, gru_cell.gru_update_backward,
-         [h, of(1), of(1), saved(1)]),
-        ("LSTM gates", lstm, [of(4), of(4), h], lstm_cell.lstm_gates_forward, lstm_cell.lstm_gates_backward,
-         [h, of(1), of(1), of(1), saved(4)]),
+        ("GRU gates", formulas.gru, [of(3), of(3), h],
+         gru_cell.gru_gates_forward, gru_cell.gru_gates_backward, [h, of(3), of(1), saved(3)]),
+        ("GRU reset", formulas.reset, [of(2), of(2), h],
+         gru_cell.gru_reset_forward, gru_cell.gru_reset_backward, [of(2), of(1), saved(2)]),
+        ("GRU update", formulas.update, [of(1), of(1), of(1), h],
+         gru_cell.gru_update_forward, gru_cell.gru_update_backward, [h, of(1), of(1), saved(1)]),
+        ("LSTM gates", formulas.lstm, [of(4), of(4), h],
+         lstm_cell.lstm_gates_forward, lstm_cell.lstm_gates_backward, [h, of(1), of(1), of(1), saved(4)]),
     ]  # fmt: skip
     traced = []
     for name, formula, inputs, forward, backward, cotangents in made:

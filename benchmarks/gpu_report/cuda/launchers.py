@@ -1,7 +1,7 @@
 """What the launchers of csrc/cuda start: the kernel's instance, its grid, shared memory and the bytes that it moves.
 
-The same arithmetic stands in csrc/cuda; tests/benchmarks/test_gpu_cuda.py holds every launch against that. Bytes count
-as in `gpu_traffic`: each byte once a block, and once a step where a block comes back to it.
+The same arithmetic stands in csrc/cuda; tests/benchmarks/gpu_report/test_cuda_launches.py holds every launch against
+that. Bytes count as in `passes`: each byte once a block, and once a step where a block comes back to it.
 """
 
 from __future__ import annotations

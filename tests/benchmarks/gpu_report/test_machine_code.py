@@ -1,4 +1,4 @@
-"""Ahead-of-time compilation, resources, occupancy, and the reading of machine code."""
+"""Ahead-of-time compilation, resources and occupancy."""
 
 from collections import Counter
 
@@ -7,9 +7,9 @@ import torch
 import triton
 import triton.language as tl
 
-from benchmarks.gpu_devices import LIMITS, RATES, occupancy
-from benchmarks.machine_code import CAPABILITIES, compile_triton
-from benchmarks.sass import parse_sass
+from benchmarks.gpu_report.machine_code.devices import LIMITS, RATES, occupancy
+from benchmarks.gpu_report.machine_code.kernel import CAPABILITIES
+from benchmarks.gpu_report.triton.compile import compile_triton
 
 
 @triton.jit
@@ -134,40 +134,3 @@ def test_rates_give_the_datasheets_teraflops():
         assert 2 * RATES[name].fp32_per_second / 1e12 == pytest.approx(teraflops, rel=0.02)
         assert RATES[name].special_per_second < RATES[name].fp32_per_second
         assert 4096 < RATES[name].bytes_in_flight < 65536
-
-
-LISTING = """
-.text.nested:
-        /*0000*/                   MOV R1, c[0x0][0x28] ;
-.L_outer:
-        /*0010*/                   LDG.E.128.CONSTANT R4, [R2.64] ;
-        /*0020*/                   LDG.E.U16 R5, [R2.64+0x10] ;
-.L_inner:
-        /*0030*/                   MUFU.EX2 R6, R6 ;
-        /*0040*/              @!P0 FFMA R7, R6, R6, R7 ;
-        /*0050*/                   FFMA2 R8, R6, R6, R8 ;
-        /*0060*/               @P1 BRA `(.L_inner) ;
-        /*0070*/              @!P2 BRA `(.L_cold) ;
-.L_back:
-        /*0080*/                   FADD R7, R7, R4 ;
-        /*0090*/                   BRA.U UP0, `(.L_outer) ;
-        /*00a0*/                   EXIT ;
-.L_cold:
-        /*00b0*/                   LDS.64 R6, [R3] ;
-        /*00c0*/                   BRA `(.L_back) ;
-.L_trap:
-        /*00d0*/                   BRA `(.L_trap);
-        /*00e0*/                   NOP;
-"""
-
-
-def test_loops_nest_and_blocks_out_of_line_belong_to_their_loop():
-    code = parse_sass(LISTING)["nested"]
-    outer, inner = code.loops()
-    assert (outer.start, outer.depth, outer.is_innermost) == (0x10, 0, False)
-    assert (inner.start, inner.end, inner.depth, inner.is_innermost) == (0x30, 0x60, 1, True)
-    assert (inner.mix.special, inner.mix.fp32, inner.mix.total) == (1, 3, 4)
-    assert outer.mix.widths("LDG") == Counter({16: 1, 2: 1})
-    assert outer.mix.widths("LDS") == Counter({8: 1})
-    assert outer.mix.fp32 == 1
-    assert code.mix.total == 14

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.gpu_devices import Rates
-from benchmarks.gpu_traffic import size_of
+from benchmarks.gpu_report.machine_code.devices import Rates
+from benchmarks.gpu_report.tensors import size_of
 
 # These allocate or rename; they launch nothing.
 _SILENT = {"empty", "empty_like", "empty_strided", "new_empty", "detach", "alias", "lift_fresh", "_unsafe_view"}
@@ -65,5 +66,12 @@ def _stored(tensor: Tensor) -> int:
     return min(size_of(tensor), tensor.untyped_storage().nbytes())
 
 
-def is_wide(dtype: torch.dtype) -> bool:
-    return dtype == torch.float32
+def eager_kernels(function: Callable[..., Sequence[Tensor | None]], inputs: Sequence[Tensor]) -> tuple[list, list]:
+    """Kernels of forward and of backward."""
+    leaves = [t.detach().requires_grad_() for t in inputs]
+    with EagerTrace() as forward:
+        outputs = [o for o in function(*leaves) if o is not None and o.requires_grad]
+    cotangents = [torch.empty_like(o) for o in outputs]
+    with EagerTrace() as backward:
+        torch.autograd.grad(outputs, leaves, cotangents)
+    return forward.kernels, backward.kernels

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.gpu_devices import Rates
-from benchmarks.gpu_rows import ReportRow, eager_bound
-from benchmarks.gpu_workloads import Traced, dtype_name
+from benchmarks.gpu_report.bounds import eager_bound
+from benchmarks.gpu_report.machine_code.devices import Rates
+from benchmarks.gpu_report.passes import Traced
+from benchmarks.gpu_report.rows import ReportRow
+from benchmarks.gpu_report.tensors import dtype_name
 from benchmarks.tables import aligned
 
 

@@ -7,10 +7,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
 from torch._library.triton import set_wrap_triton_enabled
+from torch.utils._pytree import tree_leaves
 from triton.runtime.jit import JITFunction
 
-from benchmarks.machine_code import CompiledKernel, compile_triton
+from benchmarks.gpu_report.eager import EagerKernel, EagerTrace
+from benchmarks.gpu_report.machine_code.kernel import CompiledKernel
+from benchmarks.gpu_report.triton.compile import compile_triton
+from benchmarks.gpu_report.triton.traffic import moved
 
 OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion", "maxnreg")
 
@@ -37,6 +42,10 @@ class Launch:
     def plain(self) -> dict[str, Any]:
         """The arguments that are no constexprs."""
         return {name: value for name, value in self.arguments.items() if name not in self.constexprs}
+
+    @property
+    def moved(self) -> Mapping[str, float]:
+        return moved(self.name, self.grid, self.arguments)
 
     def compile(self, capability: int) -> CompiledKernel:
         return compile_triton(self.kernel, self.plain, self.constexprs, capability=capability, **self.options)
@@ -66,3 +75,10 @@ def recorded() -> Iterator[list[Launch]]:
     launches: list[Launch] = []
     with in_place_of_launches(launches.append):
         yield launches
+
+
+def our_kernels(function: Callable, *arguments: object) -> tuple[list[Launch], list[EagerKernel], list[Tensor]]:
+    """Launches, the libraries' kernels, and all tensors that a call takes and gives."""
+    with recorded() as launches, EagerTrace() as trace:
+        results = function(*arguments)
+    return launches, trace.kernels, [t for t in tree_leaves((arguments, results)) if isinstance(t, Tensor)]

@@ -7,24 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_launches import Launch, recorded
+from benchmarks.gpu_report.sizes import GATES
+from benchmarks.gpu_report.tensors import meta, source
+from benchmarks.gpu_report.triton.launches import Launch, recorded
 from seq2seq_fast.triton_kernels import additive_attention, additive_score, gru_cell, key_exponentials, lstm_cell
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
 from seq2seq_fast.triton_kernels.attention_decoder_backward import attention_decoder_backward
 from seq2seq_fast.triton_kernels.attention_decoder_step import attention_decoder_step
-
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-
-
-def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device="meta")
-
-
-def source(batch: int, positions: int, units: int, size: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    return (
-        meta(batch, positions, units, dtype=dtype), meta(batch, positions, size, dtype=dtype),
-        meta(batch, positions, units), meta(batch, dtype=torch.bool),
-    )  # fmt: skip
 
 
 def attention_calls(

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.gpu_cuda_workloads import operators
-from benchmarks.gpu_devices import LIMITS, RATES
-from benchmarks.gpu_eager import EagerKernel, EagerTrace
-from benchmarks.gpu_report import parser, triton_operators
-from benchmarks.gpu_rows import ReportRow, bound, eager_bound, write
-from benchmarks.gpu_tables import goals, kernel_table, operator_table
-from benchmarks.gpu_traffic import moved
-from benchmarks.gpu_workloads import attention
-from benchmarks.sass import parse_sass
+from benchmarks.gpu_report.bounds import bound, eager_bound
+from benchmarks.gpu_report.command import parser
+from benchmarks.gpu_report.cuda.workloads import operators
+from benchmarks.gpu_report.eager import EagerKernel, EagerTrace
+from benchmarks.gpu_report.machine_code.devices import LIMITS, RATES
+from benchmarks.gpu_report.rows import ReportRow, write
+from benchmarks.gpu_report.tables import goals, kernel_table, operator_table
+from benchmarks.gpu_report.triton.workloads import attention
+from benchmarks.gpu_report.triton.workloads import operators as triton_operators
 from tests.triton_kernels.counting import every_kernel
 
 ROW = ReportRow(
@@ -56,7 +56,7 @@ def test_the_tensor_of_every_pair_is_what_eager_moves_and_we_do_not():
     forward, _ = attention("many queries", torch.float32)
     pairs = 4 * forward.units
     assert max(kernel.bytes for kernel in forward.eager) >= 2 * pairs
-    assert sum(sum(moved(launch).values()) for launch in forward.launches) < pairs
+    assert sum(sum(launch.moved.values()) for launch in forward.launches) < pairs
 
 
 def test_every_kernel_is_in_the_report_and_moves_its_operators_tensors():
@@ -72,7 +72,7 @@ def test_every_capability_that_is_compiled_for_has_a_device():
 
 def test_one_query_reads_keys_and_values_once():
     forward, _ = attention("one query", torch.float32)
-    tile = moved(forward.launches[0])
+    tile = forward.launches[0].moved
     assert tile["keys"] == 0
     assert tile["exponentials"] == 4 * 64 * 50 * 512
     assert tile["values"] == 4 * 64 * 50 * 1024
@@ -123,62 +123,3 @@ def test_a_pass_is_compared_with_eager_and_with_nothing_where_there_is_nothing()
 
 def test_help_explains_the_columns():
     assert "bytes/least" in parser().format_help()
-
-
-LOOP = """
-	.text.kernel:
-        /*0000*/                   MOV R1, c[0x0][0x28] ;
-.L_x_0:
-        /*0010*/                   LDG.E.128 R4, [R2.64] ;
-        /*0020*/              @P0 BRA `(.L_x_1) ;
-        /*0030*/                   FFMA.SAT R4, R5, R6, R7 ;
-        /*0040*/                   MUFU.RCP R4, R4 ;
-        /*0050*/                   BRA `(.L_x_2) ;
-.L_x_1:
-        /*0060*/                   MUFU.EX2 R4, R4 ;
-.L_x_2:
-        /*0070*/                   FADD R8, R8, R4 ;
-        /*0080*/              @P1 BRA `(.L_x_0) ;
-        /*0090*/                   EXIT ;
-"""
-
-
-def test_the_hot_loop_leaves_out_branches_that_pass_no_marked_instruction():
-    code = parse_sass(LOOP)["kernel"]
-    mix = code.hot_loop(".SAT")
-    assert (mix.special, mix.fp32, mix.count("LDG")) == (1, 2, 1)
-    assert code.loops()[0].mix.special == 2
-    assert code.hot_loop("HMMA") is None
-
-
-def test_the_rare_form_of_what_is_marked_is_left_out_where_there_is_another():
-    text = LOOP.replace("FFMA.SAT R4, R5, R6, R7", "FMNMX.NAN R4, R5, R6").replace(
-        "        /*0060*/                   MUFU.EX2 R4, R4 ;\n",
-        "        /*0060*/                   MUFU.EX2 R4, R4 ;\n        /*0064*/   FMNMX.NAN R4, R4, R6 ;\n",
-    )
-    code = parse_sass(text)["kernel"]
-    both, usual = code.hot_loop("FMNMX.NAN"), code.hot_loop("FMNMX.NAN", "MUFU.EX2")
-    assert (both.count_of("FMNMX.NAN"), both.special) == (2, 2)
-    assert (usual.count_of("FMNMX.NAN"), usual.special, usual.count("LDG")) == (1, 1, 1)
-    only = parse_sass(text.replace("/*0030*/                   FMNMX.NAN", "/*0030*/                   FADD"))["kernel"]
-    assert only.hot_loop("FMNMX.NAN", "MUFU.EX2").special == 1
-
-
-def test_a_jump_written_as_a_call_leaves_the_loop():
-    text = LOOP.replace("@P1 BRA `(.L_x_0)", "@P1 CALL.REL.NOINC `(.L_x_3)").replace(
-        "        /*0090*/                   EXIT ;",
-        "        /*0090*/   BRA `(.L_x_0) ;\n.L_x_3:\n        /*00a0*/   EXIT ;",
-    )
-    assert [loop.mix.special for loop in parse_sass(text)["kernel"].loops()] == [2]
-
-
-def test_a_detour_of_diverged_warps_belongs_to_no_loop():
-    text = LOOP.replace(
-        "        /*0070*/ ", "        /*0068*/   BRA.DIV ~URZ, `(.L_x_3) ;\n.L_x_4:\n        /*0070*/ "
-    ).replace(
-        "        /*0090*/                   EXIT ;",
-        "        /*0090*/   EXIT ;\n.L_x_3:\n        /*00a0*/   FADD R1, R1, R1 ;\n        /*00b0*/   BRA `(.L_x_4) ;",
-    )
-    code = parse_sass(text)["kernel"]
-    assert (code.hot_loop(".SAT").special, code.hot_loop(".SAT").fp32) == (1, 2)
-    assert [loop.mix.special for loop in code.loops()] == [2]

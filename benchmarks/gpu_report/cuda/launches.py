@@ -1,7 +1,7 @@
 """The launches of the CUDA engine for a device that is not here: kernel, grid, shared memory and bytes.
 
 The engine's own host code runs, on meta tensors, over a stand-in of its compiled module; a launch is noted in place of
-being made. `gpu_cuda_launches` says what a launcher of csrc/cuda/launchers.h would start, which tests hold against the
+being made. `launchers` says what a launcher of csrc/cuda/launchers.h would start, which tests hold against the
 launchers that ship.
 """
 
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from benchmarks import gpu_cuda_decoder, gpu_cuda_launches
-from benchmarks.gpu_cuda_launches import attention_chunk, key_exponentials_parts, score_backward_plan
-from benchmarks.machine_code import CompiledKernel
+from benchmarks.gpu_report.cuda import code, decoder_launchers, launchers
+from benchmarks.gpu_report.cuda.launchers import attention_chunk, key_exponentials_parts, score_backward_plan
+from benchmarks.gpu_report.machine_code.kernel import CompiledKernel
 from build_support import cuda
 from seq2seq_fast.cuda_kernels.engine import Engine
 from seq2seq_fast.cuda_kernels.plan import Device, product_stride
 from seq2seq_fast.cuda_kernels.plan_backward import part_depth
 
-LAUNCHES = {**gpu_cuda_launches.LAUNCHES, **gpu_cuda_decoder.LAUNCHES}
+LAUNCHES = {**launchers.LAUNCHES, **decoder_launchers.LAUNCHES}
 _LAUNCHER = re.compile(r"cudaError_t (\w+)\((.*?)\);", re.DOTALL)
 _PARAMETER = re.compile(r"(\w+)\s*(?:,|$)")
 
@@ -44,9 +44,7 @@ class CudaLaunch(NamedTuple):
 
     def compile(self, capability: int) -> CompiledKernel:
         """The machine code. Raises Unavailable where there is no nvcc."""
-        from benchmarks.gpu_cuda_code import compiled
-
-        return compiled(self.stem, self.instance, capability, self.shared_bytes)
+        return code.compiled(self.stem, self.instance, capability, self.shared_bytes)
 
 
 @functools.cache

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import gpu_cuda_workloads
-from benchmarks.gpu_cells import cells, decoder_cells
-from benchmarks.gpu_decoder_steps import STEP_DEVICES, DecoderStep, decoder_steps, step_table
-from benchmarks.gpu_devices import RATES, Rates
-from benchmarks.gpu_rows import collect, write
-from benchmarks.gpu_tables import goals, kernel_table, operator_table
-from benchmarks.gpu_workloads import SIZES, Traced, attention, decoder_step_launches, scores
+from benchmarks.gpu_report.cuda import workloads as cuda_workloads
+from benchmarks.gpu_report.decoder_steps import STEP_DEVICES, DecoderStep, decoder_steps, step_table
+from benchmarks.gpu_report.machine_code.devices import RATES, Rates
+from benchmarks.gpu_report.passes import Traced
+from benchmarks.gpu_report.rows import collect, write
+from benchmarks.gpu_report.sizes import ATTENTION
+from benchmarks.gpu_report.tables import goals, kernel_table, operator_table
+from benchmarks.gpu_report.triton import workloads as triton_workloads
+from benchmarks.gpu_report.triton.decoder import decoder_step_launches
 from benchmarks.results import FOLDER
 from build_support import cuda
 from build_support.toolchain import Unavailable
@@ -60,21 +62,11 @@ def _progress(done: int, total: int) -> None:
         print(f"\rcompiling [{'#' * filled}{'.' * (40 - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True)
 
 
-def triton_operators(dtypes: Sequence[torch.dtype]) -> list[Traced]:
-    """Every pass of every operator by the Triton engine; each of its kernels is in one of them."""
-    return [
-        one
-        for dtype in dtypes
-        for passes in (*(attention(name, dtype) for name in SIZES), scores(dtype), cells(dtype), decoder_cells(dtype))
-        for one in passes
-    ]
-
-
 def passes(engines: Sequence[str], devices: Sequence[Rates], dtypes: Sequence[torch.dtype]) -> dict[str, list[Traced]]:
     """What is compiled and counted, by device."""
-    triton = triton_operators(dtypes) if "triton" in engines else []
+    triton = triton_workloads.operators(dtypes) if "triton" in engines else []
     return {
-        rates.name: [*triton, *(gpu_cuda_workloads.operators(rates, dtypes) if "cuda" in engines else ())]
+        rates.name: [*triton, *(cuda_workloads.operators(rates, dtypes) if "cuda" in engines else ())]
         for rates in devices
     }
 
@@ -96,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     traced = passes(_engines(options.engine), devices, dtypes)
     rows = collect(traced, devices, _progress)
     write(options.output, rows)
-    sizes = "; ".join(f"{name}: B={b} Tq={q} Tx={t} A={a} D={d}" for name, (b, q, t, a, d) in SIZES.items())
+    sizes = "; ".join(f"{name}: B={b} Tq={q} Tx={t} A={a} D={d}" for name, (b, q, t, a, d) in ATTENTION.items())
     print(f"Kernels ({sizes})\n{kernel_table(rows)}\n")
     print(f"Passes, launches and library products together\n{operator_table(traced, rows, devices)}\n")
     steps = decoder_steps(rows, [rates for rates in devices if rates.name in STEP_DEVICES], dtypes)

@@ -1,25 +1,21 @@
-"""The passes of `gpu_workloads` by the CUDA engine, and its decoder in one launch, on a device."""
+"""Every pass of every operator by the CUDA engine on a device, and its decoder in one launch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from benchmarks import gpu_cells as formulas
-from benchmarks.gpu_calls import meta, source
-from benchmarks.gpu_cells import BATCH, HIDDEN
-from benchmarks.gpu_cuda import RecordingEngine
-from benchmarks.gpu_decoder_calls import SIZES as DECODER_SIZES
-from benchmarks.gpu_decoder_calls import on_cuda
-from benchmarks.gpu_decoder_steps import described, one_launch_seconds, plans
-from benchmarks.gpu_devices import Rates
-from benchmarks.gpu_eager import EagerTrace
-from benchmarks.gpu_workloads import SIZES, Traced, eager_kernels
-from benchmarks.gpu_workloads import attention as triton_attention
+from benchmarks.gpu_report import formulas
+from benchmarks.gpu_report.cuda.decoder import described, on_cuda, one_launch_seconds, plans
+from benchmarks.gpu_report.cuda.launches import RecordingEngine
+from benchmarks.gpu_report.eager import EagerTrace, eager_kernels
+from benchmarks.gpu_report.machine_code.devices import Rates
+from benchmarks.gpu_report.passes import Traced
+from benchmarks.gpu_report.sizes import ATTENTION, BATCH, DECODER, HIDDEN
+from benchmarks.gpu_report.tensors import meta, source
 from seq2seq_fast.cuda_kernels import additive_attention, additive_score, gru_cell, lstm_cell
 
 
@@ -27,7 +23,7 @@ def operators(rates: Rates, dtypes: Sequence[torch.dtype]) -> list[Traced]:
     """All passes as this device gets them: how a source is split depends on its multiprocessors."""
     found = []
     for dtype in dtypes:
-        for name in SIZES:
+        for name in ATTENTION:
             found += attention(name, dtype, rates)
         found += [*key_exponentials(dtype, rates), *cells(dtype, rates), *decoders(dtype, rates)]
     return found
@@ -43,24 +39,28 @@ def _ours(rates: Rates, function: Callable, *arguments: object) -> dict:
 
 def attention(name: str, dtype: torch.dtype, rates: Rates) -> list[Traced]:
     """Forward with weights; backward of all gradients, of many queries without weights, which it makes again."""
-    batch, queries, positions, units, size = SIZES[name]
+    batch, queries, positions, units, size = ATTENTION[name]
     query, v = meta(batch, queries, units, dtype=dtype), meta(units, dtype=dtype)
-    of_source = (*source(batch, positions, units, size, dtype), v, meta(batch, dtype=torch.int64), None)
+    keys, values, *prepared = source(batch, positions, units, size, dtype)
+    of_source = (query, keys, values, *prepared, v, meta(batch, dtype=torch.int64), None)
     context, weights = meta(batch, queries, size, dtype=dtype), meta(batch, queries, positions)
     kept = weights if queries == 1 else meta(0)
-    forward, backward = triton_attention(name, dtype)
     gradient = torch.empty_like(context)
+    forward = _ours(rates, additive_attention.attend_forward, *of_source, queries == 1)
+    backward = _ours(
+        rates, additive_attention.attend_backward, gradient, None, *of_source, context, kept, meta(batch, queries),
+        (True,) * 4,
+    )  # fmt: skip
+    eager = eager_kernels(formulas.attention, [query, keys, values, v])
+    triples = batch * queries * positions * units
     return [
-        replace(forward, **_ours(rates, additive_attention.attend_forward, query, *of_source, queries == 1)),
-        replace(backward, **_ours(
-            rates, additive_attention.attend_backward, gradient, None, query, *of_source, context, kept,
-            meta(batch, queries), (True,) * 4,
-        )),
-    ]  # fmt: skip
+        Traced(f"{name}, {passed}", dtype, triples, eager=theirs, **ours)
+        for passed, ours, theirs in zip(("forward", "backward"), (forward, backward), eager, strict=True)
+    ]
 
 
 def key_exponentials(dtype: torch.dtype, rates: Rates) -> list[Traced]:
-    batch, _, positions, units, _ = SIZES["one query"]
+    batch, _, positions, units, _ = ATTENTION["one query"]
     keys = meta(batch, positions, units, dtype=dtype)
     ours = _ours(rates, additive_score.key_exponentials, keys)
     return [Traced("key exponentials", dtype, 0, eager=[], **ours)]
@@ -97,7 +97,7 @@ def cells(dtype: torch.dtype, rates: Rates) -> list[Traced]:
 def decoders(dtype: torch.dtype, rates: Rates) -> list[Traced]:
     """The recurrence in one launch and the products around it, of a GRU where both passes fit."""
     found = []
-    for name, sizes in DECODER_SIZES.items():
+    for name, sizes in DECODER.items():
         chosen = plans(sizes, "gru", dtype, rates)
         if not all(plan.fits for plan in chosen):
             continue

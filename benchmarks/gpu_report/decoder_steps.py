@@ -14,33 +14,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from benchmarks.gpu_decoder_calls import SIZES, DecoderSizes, Traced, on_cuda, on_eager, on_triton
-from benchmarks.gpu_devices import LIMITS, Rates
-from benchmarks.gpu_eager import EagerKernel
-from benchmarks.gpu_rows import ReportRow
-from benchmarks.gpu_traffic import moved
-from benchmarks.gpu_workloads import dtype_name
+from benchmarks.gpu_report.cuda.decoder import BARRIERS, described, on_cuda, one_launch_seconds, plans
+from benchmarks.gpu_report.decoder import DecoderPass, on_eager
+from benchmarks.gpu_report.eager import EagerKernel
+from benchmarks.gpu_report.machine_code.devices import Rates
+from benchmarks.gpu_report.rows import ReportRow
+from benchmarks.gpu_report.sizes import DECODER, DecoderSizes
+from benchmarks.gpu_report.tensors import dtype_name
+from benchmarks.gpu_report.triton.decoder import on_triton
 from benchmarks.tables import aligned
-from seq2seq_fast.cuda_kernels.plan import (
-    GRID_BARRIER,
-    L2_BYTES,
-    TENSOR_CORE_MULTIPLY_ADDS,
-    DecoderPlan,
-    Device,
-    plan_decoder,
-)
-from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
+from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES, TENSOR_CORE_MULTIPLY_ADDS
 
 STEP_DEVICES = ("A100", "H100", "B200", "RTX 4090")
 CELLS = ("gru", "lstm")
-BARRIERS = "barriers of the grid"
-# Parts of the product's phase; all others but the barriers belong to attention's and the cell's.
-PRODUCT = (
-    "the state, read by every block", "gradients of queries and gates", "weights in shared memory",
-    "the product's arithmetic",
-)  # fmt: skip
-# Kernels that compute a score or its slope for every unit.
-ATTENTION = ("attend", "score")
 
 
 @dataclass(frozen=True)
@@ -68,32 +54,6 @@ class DecoderStep:
     plan: str
 
 
-def described(rates: Rates) -> Device:
-    """What a plan needs to know of it."""
-    return Device(rates.multiprocessors, LIMITS[rates.capability].shared_per_block)
-
-
-def plans(sizes: DecoderSizes, cell: str, dtype: torch.dtype, rates: Rates) -> tuple[DecoderPlan, DecoderPlan]:
-    """Forward's and backward's."""
-    given = dict(
-        cell=cell, reset_after=True, batch=sizes.batch, positions=sizes.positions, units=sizes.units,
-        hidden=sizes.hidden, itemsize=dtype.itemsize,
-    )  # fmt: skip
-    return plan_decoder(described(rates), **given), plan_decoder_backward(described(rates), **given)  # type: ignore[arg-type]
-
-
-def step_cycles(plan: DecoderPlan) -> float:
-    """Of one launch: the longest part of each of the two phases, and the barriers."""
-    product = max(n for name, n in plan.cycles.items() if name in PRODUCT)
-    attention = max(n for name, n in plan.cycles.items() if name not in PRODUCT and name != BARRIERS)
-    return product + attention + plan.cycles[BARRIERS]
-
-
-def one_launch_seconds(plan: DecoderPlan, steps: int, rates: Rates) -> float:
-    """Of the launch itself, all of its steps."""
-    return steps * step_cycles(plan) / rates.clock_hz
-
-
 def kernel_seconds(kernel: EagerKernel, rates: Rates, dtype: torch.dtype) -> float:
     """Of a library's kernel, by the prices above and without its boundary."""
     per_cycle = rates.fp32 if dtype == torch.float32 else TENSOR_CORE_MULTIPLY_ADDS
@@ -102,7 +62,7 @@ def kernel_seconds(kernel: EagerKernel, rates: Rates, dtype: torch.dtype) -> flo
 
 
 def pass_seconds(
-    traced: Traced, rates: Rates, dtype: torch.dtype, sizes: DecoderSizes, rows: Sequence[ReportRow], engine: str
+    traced: DecoderPass, rates: Rates, dtype: torch.dtype, sizes: DecoderSizes, rows: Sequence[ReportRow], engine: str
 ) -> tuple[float, int]:
     """Of all kernels of a pass, boundaries included, and how many they are; `rows` says what a unit costs."""
     seconds = sum(kernel_seconds(kernel, rates, dtype) for kernel in traced.library)
@@ -114,7 +74,7 @@ def pass_seconds(
         ]  # fmt: skip
         units = sizes.batch * sizes.positions * sizes.units
         special, fp32 = (min((getattr(r, name) or 0 for r in found), default=0) for name in PER_UNIT)
-        cycles = max(sum(moved(launch).values()) / L2_BYTES, special * units / rates.special, fp32 * units / rates.fp32)
+        cycles = max(sum(launch.moved.values()) / L2_BYTES, special * units / rates.special, fp32 * units / rates.fp32)
         seconds += cycles / rates.multiprocessors / rates.clock_hz
     count = len(traced.launches) + len(traced.library)
     return seconds + count * GRID_BARRIER / rates.clock_hz, count
@@ -129,7 +89,7 @@ def decoder_steps(
     """Every size, cell, dtype and device, forward and backward."""
     found = []
     dtypes, devices = list(dtypes), list(devices)
-    for (name, sizes), cell, dtype in ((s, c, d) for s in SIZES.items() for c in CELLS for d in dtypes):
+    for (name, sizes), cell, dtype in ((s, c, d) for s in DECODER.items() for c in CELLS for d in dtypes):
         triton, eager = on_triton(sizes, cell, dtype), on_eager(sizes, cell, dtype)
         for rates in devices:
             alone = on_cuda(sizes, cell, dtype, replace(described(rates), cooperative=False))
@@ -139,7 +99,7 @@ def decoder_steps(
             ):
                 one = barriers = None
                 if plan.fits:
-                    beside = Traced([], whole[i].library, [])
+                    beside = DecoderPass([], whole[i].library, [])
                     around, _ = pass_seconds(beside, rates, dtype, sizes, rows, "cuda")
                     one = 1e6 * (one_launch_seconds(plan, sizes.target, rates) + around) / sizes.target
                     barriers = 1e6 * plan.cycles[BARRIERS] / rates.clock_hz
