@@ -1,8 +1,9 @@
 """The CPU engine, ``csrc/cpu``: one shared object an instruction set, of which seq2seq_fast/ops/cpu.py loads one.
 
-``NAME_kernel.cpp`` are compiled once an instruction set; they see pointers and sizes, at::vec and at::parallel_for. The
-other ``.cpp`` files see tensors and register the operators; they are compiled once, for any processor, and linked into
-every shared object.
+``NAME_kernel.cpp`` are compiled once an instruction set; they see pointers and sizes, ATen's vectors (headers alone)
+and torch's threads. The other ``.cpp`` files see tensors and register the operators; they are compiled once, for any
+processor, and linked into every shared object. All of it uses PyTorch's stable C interface, so that one build serves
+every torch from 2.11 on and every Python.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ CAPABILITIES: dict[str, list[str]] = {
     "AVX2": ["-mavx2", "-mfma", "-mf16c"],
     "AVX512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
 }
+
+# PyTorch's stable interface as torch 2.11 has it: what is built here is loaded by that torch and every later one. The
+# kernels do without, since it refuses ATen's vectors, which are only headers; tests/csrc/test_symbols.py looks.
+STABLE = "-DTORCH_TARGET_VERSION=0x020b000000000000ULL"
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g1"]
 
@@ -48,16 +53,16 @@ def build(
     """Build the shared objects of the instruction sets into ``to``, with intermediate files in ``directory``."""
     ninja = NinjaFile(directory, toolchain.compiler, toolchain.ninja)
     common = [
-        "-std=c++20", "-fPIC", "-fopenmp", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
-        "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG", f"-I{SOURCES.parent}",
-        f"-D_GLIBCXX_USE_CXX11_ABI={int(toolchain.cxx11_abi)}", f"-isystem {toolchain.torch / 'include'}",
+        "-std=c++20", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
+        "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG",
+        f"-I{SOURCES.parent}", f"-isystem {toolchain.torch / 'include'}",
         *(SANITIZE if sanitize else []),
     ]  # fmt: skip
     arithmetic = ["-O1" if sanitize else "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
     sources = sorted(SOURCES.glob("*.cpp"))
     kernels = [source for source in sources if source.stem.endswith("_kernel")]
     shared = [
-        ninja.compile(source, f"{source.stem}.o", [*common, "-O1" if sanitize else "-O2"])
+        ninja.compile(source, f"{source.stem}.o", [*common, STABLE, "-O1" if sanitize else "-O2"])
         for source in sources
         if source not in kernels
     ]
@@ -68,8 +73,8 @@ def build(
             ninja.compile(source, f"{capability.lower()}/{source.stem}.o", [*common, *arithmetic, *flags])
             for source in kernels
         ]
-        # OpenMP's functions are left to be found in torch's own runtime: a second one would be a second pool.
-        link = [f"-L{toolchain.torch / 'lib'}", "-ltorch_cpu", "-lc10", *(SANITIZE if sanitize else [])]
+        # Threads are torch's own, through its C interface: an OpenMP library here would be a second pool.
+        link = [f"-L{toolchain.torch / 'lib'}", "-ltorch_cpu", *(SANITIZE if sanitize else [])]
         libraries.append(ninja.link([*shared, *objects], to / library_name(capability), link))
     ninja.run()
     return libraries

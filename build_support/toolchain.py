@@ -24,7 +24,6 @@ class Toolchain:
     ninja: str
     torch: Path
     torch_version: str
-    cxx11_abi: bool
 
     @classmethod
     def find(cls) -> Toolchain:
@@ -39,9 +38,9 @@ class Toolchain:
         compiler = next(filter(None, map(shutil.which, [named] if named else ["c++", "g++", "clang++"])), None)
         if compiler is None:
             raise Unavailable(f"CXX={named} is not there" if named else "no C++ compiler was found")
-        return cls(
-            compiler, find_ninja(), Path(torch.__file__).parent, torch.__version__, torch.compiled_with_cxx11_abi()
-        )
+        if not (Path(torch.__file__).parent / "include/torch/headeronly").is_dir():
+            raise Unavailable(f"torch {torch.__version__} is older than 2.11, the oldest that is served")
+        return cls(compiler, find_ninja(), Path(torch.__file__).parent, torch.__version__)
 
 
 def find_ninja() -> str:

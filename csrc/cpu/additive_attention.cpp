@@ -1,6 +1,4 @@
 // The raw operators of attend; schemas in seq2seq_fast/ops/schemas.py.
-#include <torch/library.h>
-
 #include <array>
 #include <optional>
 #include <tuple>
@@ -14,11 +12,10 @@ namespace {
 class AttendTensors {
  public:
   AttendTensors(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& exponentials,
-                const Tensor& in_range, const Tensor& v, const std::optional<Tensor>& lengths,
-                const std::optional<Tensor>& mask)
+                const Tensor& in_range, const Tensor& v, const MaybeTensor& lengths, const MaybeTensor& mask)
       : scores_(query, keys, exponentials, in_range, v),
         positions_(visited_positions(keys.size(0), keys.size(1), lengths, mask)) {
-    TORCH_CHECK(values.dim() == 3, "values must be [B, Tx, D], got ", values.sizes());
+    SEQ2SEQ_FAST_CHECK(values.dim() == 3, "values must be [B, Tx, D], got ", to_text(values.shape()));
     check_shape("values", values, {keys.size(0), keys.size(1), values.size(2)});
     check_type("values", values, keys.scalar_type());
     values_ = values.contiguous();
@@ -35,25 +32,26 @@ class AttendTensors {
 
 std::tuple<Tensor, Tensor, Tensor> attend_forward(const Tensor& query, const Tensor& keys, const Tensor& values,
                                                   const Tensor& exponentials, const Tensor& in_range, const Tensor& v,
-                                                  const std::optional<Tensor>& lengths,
-                                                  const std::optional<Tensor>& mask, bool need_weights) {
+                                                  const MaybeTensor& lengths, const MaybeTensor& mask,
+                                                  bool need_weights) {
   const AttendTensors tensors(query, keys, values, exponentials, in_range, v, lengths, mask);
   const AttendInputs inputs = tensors.inputs();
   const int64_t batch = inputs.scores.batch, queries = inputs.scores.queries;
   const ScalarType type = tensors.scores().accumulation();
-  const Tensor context = empty_like_type(values, {batch, queries, inputs.size}, values.scalar_type());
-  const Tensor weights =
-      need_weights ? empty_like_type(query, {batch, queries, inputs.scores.source}, type) : not_needed(query, type);
-  const Tensor logsumexp = empty_like_type(query, {batch, queries}, type);
+  const Tensor context = Tensor::empty({batch, queries, inputs.size}, values.scalar_type());
+  const Tensor weights = need_weights ? Tensor::empty({batch, queries, inputs.scores.source}, type) : not_needed(type);
+  const Tensor logsumexp = Tensor::empty({batch, queries}, type);
   attend(inputs, context.data_ptr(), need_weights ? weights.data_ptr() : nullptr, logsumexp.data_ptr());
   return {context, weights, logsumexp};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> attend_backward_(
-    const Tensor& grad_context, const std::optional<Tensor>& grad_weights, const Tensor& query, const Tensor& keys,
-    const Tensor& values, const Tensor& exponentials, const Tensor& in_range, const Tensor& v,
-    const std::optional<Tensor>& lengths, const std::optional<Tensor>& mask, const Tensor& /*context*/,
-    const Tensor& weights, const Tensor& /*logsumexp*/, std::array<bool, 4> needs) {
+std::tuple<Tensor, Tensor, Tensor, Tensor> attend_backward_(const Tensor& grad_context, const MaybeTensor& grad_weights,
+                                                            const Tensor& query, const Tensor& keys,
+                                                            const Tensor& values, const Tensor& exponentials,
+                                                            const Tensor& in_range, const Tensor& v,
+                                                            const MaybeTensor& lengths, const MaybeTensor& mask,
+                                                            const Tensor& /*context*/, const Tensor& weights,
+                                                            const Tensor& /*logsumexp*/, std::array<bool, 4> needs) {
   const AttendTensors tensors(query, keys, values, exponentials, in_range, v, lengths, mask);
   const AttendInputs inputs = tensors.inputs();
   const ScoreTensors& scores = tensors.scores();
@@ -72,8 +70,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attend_backward_(
   }
   const ScoreGradientTensors made(scores, needs[0], needs[1] || needs[3]);
   const bool need_scores = needs[0] || needs[1] || needs[3];
-  Tensor grad_values = needs[2] ? empty_like_type(values, values.sizes(), scores.accumulation())
-                                : not_needed(values, values.scalar_type());
+  Tensor grad_values =
+      needs[2] ? Tensor::empty(values.shape(), scores.accumulation()) : not_needed(values.scalar_type());
   if (queries == 0) {
     grad_values.zero_();
   } else if (need_scores || needs[2]) {
@@ -86,9 +84,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> attend_backward_(
           made.v_as(v, needs[3])};
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
-  m.impl("attend_forward", attend_forward);
-  m.impl("attend_backward", attend_backward_);
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
+  m.impl("attend_forward", TORCH_BOX(&attend_forward));
+  m.impl("attend_backward", TORCH_BOX(&attend_backward_));
 }
 
 }  // namespace

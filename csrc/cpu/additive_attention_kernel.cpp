@@ -20,7 +20,7 @@ class AttendWorker {
         logsumexp_(logsumexp),
         exponentials_(std::min(kRowTile, queries) * in_.units),
         scores_(queries * in_.source),
-        sums_(in_.type == c10::CppTypeToScalarType<A>::value ? 0 : queries * inputs.size),
+        sums_(in_.type == kScalarType<A> ? 0 : queries * inputs.size),
         panel_(queries == 1 ? 0 : kPanel<A> * in_.source) {}
 
   void tile(int64_t b, int64_t first, int64_t rows) {
@@ -71,7 +71,7 @@ class AttendWorker {
 // As many queries as share the packing of values, fewer where the threads would not all have several tasks. A multiple
 // of kRowTile, so that it does not change which queries are computed together.
 int64_t queries_a_task(int64_t batch, int64_t queries) {
-  const int64_t share = batch * queries / (4 * at::get_num_threads());
+  const int64_t share = batch * queries / (4 * thread_count());
   return std::min(queries, std::clamp<int64_t>(share / kRowTile * kRowTile, kRowTile, 32));
 }
 

@@ -1,6 +1,4 @@
 // The raw operators of additive_score; schemas in seq2seq_fast/ops/schemas.py.
-#include <torch/library.h>
-
 #include <array>
 #include <tuple>
 
@@ -14,7 +12,7 @@ Tensor score_forward(const Tensor& query, const Tensor& keys, const Tensor& expo
                      const Tensor& v) {
   const ScoreTensors tensors(query, keys, exponentials, in_range, v);
   const ScoreInputs inputs = tensors.inputs();
-  const Tensor scores = empty_like_type(query, {inputs.batch, inputs.queries, inputs.source}, inputs.type);
+  const Tensor scores = Tensor::empty({inputs.batch, inputs.queries, inputs.source}, inputs.type);
   additive_score(inputs, scores.data_ptr());
   return scores.to(query.scalar_type());
 }
@@ -33,9 +31,9 @@ std::tuple<Tensor, Tensor, Tensor> score_backward(const Tensor& grad_scores, con
   return {made.query_as(query, needs[0]), made.keys_as(keys, needs[1]), made.v_as(v, needs[2])};
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
-  m.impl("additive_score_forward", score_forward);
-  m.impl("additive_score_backward", score_backward);
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
+  m.impl("additive_score_forward", TORCH_BOX(&score_forward));
+  m.impl("additive_score_backward", TORCH_BOX(&score_backward));
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 // attention_decoder_forward: the products with all inputs, then the recurrence.
 #include "attention_decoder.h"
 
-#include <torch/library.h>
-
 namespace seq2seq_fast::cpu {
 namespace {
 
@@ -48,8 +46,8 @@ DecoderTensors::DecoderTensors(const Tensor& inputs_, const Tensor& state_, cons
       context_weight(weight_ih.narrow(1, embedding, size)),
       positions(positions_of(lengths, mask, batch, source)) {
   const int64_t state_rows = state.size(0);
-  TORCH_CHECK(state_rows == batch || state_rows == inputs.size(0), "state has ", state_rows, " rows for ", batch,
-              " sentences");
+  SEQ2SEQ_FAST_CHECK(state_rows == batch || state_rows == inputs.size(0), "state has ", state_rows, " rows for ", batch,
+                     " sentences");
   check_shape("values", values, {batch, source, size});
   check_shape("exponentials", exponentials, {batch, source, units});
   check_shape("in_range", in_range, {batch});
@@ -57,8 +55,8 @@ DecoderTensors::DecoderTensors(const Tensor& inputs_, const Tensor& state_, cons
   check_shape("v", v, {units});
   check_shape("weight_ih", weight_ih, {gates, embedding + size});
   check_shape("weight_hh", weight_hh, {gates, hidden});
-  TORCH_CHECK(cell_state.has_value() == (cell == Cell::kLstm), "cell_state belongs to an lstm, and to it alone");
-  const auto check = [](const char* name, const MaybeTensor& tensor, at::IntArrayRef shape) {
+  SEQ2SEQ_FAST_CHECK(cell_state.has_value() == (cell == Cell::kLstm), "cell_state belongs to an lstm, and to it alone");
+  const auto check = [](const char* name, const MaybeTensor& tensor, const Shape& shape) {
     if (tensor) {
       check_shape(name, *tensor, shape);
     }
@@ -82,12 +80,12 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
                 const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& lengths,
                 const MaybeTensor& mask, const MaybeTensor& state_mask, std::string_view cell, bool reset_after) {
   const int64_t target = inputs.size(1), batch = inputs.size(0);
-  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys,
-                         values, exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
-                         bias_hh, lengths, mask, state_mask, cell, reset_after);
+  const DecoderTensors d(inputs.transpose(0, 1).flatten_rows(), state, cell_state, keys, values, exponentials, in_range,
+                         query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask,
+                         cell, reset_after);
   const bool lstm = d.cell == Cell::kLstm;
   const Tensor states = d.rows(d.hidden), contexts = d.rows(d.size), weights = d.rows(d.source),
-               queries = d.rows(d.units), cells = lstm ? d.rows(d.hidden) : not_needed(d.inputs, d.type),
+               queries = d.rows(d.units), cells = lstm ? d.rows(d.hidden) : not_needed(d.type),
                activations = d.rows(activations_of(d.cell) * d.hidden);
   Tensor gates = d.cell == Cell::kRnn ? d.rows(d.gates) : activations.narrow(1, 0, d.gates);
   multiply(d.inputs, d.input_weight, d.bias_ih, gates);
@@ -106,10 +104,10 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
     forward.queries = span<A>(queries);
     attention_decoder_forward(forward);
   });
-  Tensor final_cell = not_needed(state, state.scalar_type());
+  Tensor final_cell = not_needed(state.scalar_type());
   if (lstm) {
-    final_cell = (target == 0 ? *d.cell_state : cells.narrow(0, (target - 1) * batch, batch))
-                     .to(cell_state->scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+    final_cell =
+        (target == 0 ? *d.cell_state : cells.narrow(0, (target - 1) * batch, batch)).copy(cell_state->scalar_type());
   }
   const auto time_major = [&](const Tensor& rows) { return rows.view({target, batch, rows.size(1)}); };
   return {time_major(states).to(state.scalar_type()),
@@ -121,7 +119,7 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
           time_major(queries)};
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_forward", forward); }
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_forward", TORCH_BOX(&forward)); }
 
 }  // namespace
 }  // namespace seq2seq_fast::cpu

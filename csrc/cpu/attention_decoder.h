@@ -23,12 +23,12 @@ struct DecoderTensors {
     decoder.units = units;
     decoder.size = size;
     decoder.hidden = hidden;
-    decoder.keys = keys.const_data_ptr<A>();
-    decoder.exponentials = exponentials.const_data_ptr<A>();
-    decoder.values = values.const_data_ptr<A>();
-    decoder.in_range = in_range.const_data_ptr<bool>();
+    decoder.keys = keys.data_ptr<const A>();
+    decoder.exponentials = exponentials.data_ptr<const A>();
+    decoder.values = values.data_ptr<const A>();
+    decoder.in_range = in_range.data_ptr<const bool>();
     decoder.positions = &positions;
-    decoder.v = v.const_data_ptr<A>();
+    decoder.v = v.data_ptr<const A>();
     decoder.query_weight = span<const A>(query_weight);
     decoder.context_weight = span<const A>(context_weight);
     decoder.weight_hh = span<const A>(weight_hh);
@@ -36,7 +36,7 @@ struct DecoderTensors {
   }
 
   // An uninitialised matrix with a row for each row of inputs.
-  Tensor rows(int64_t width) const { return at::empty({inputs.size(0), width}, inputs.options()); }
+  Tensor rows(int64_t width) const { return Tensor::empty({inputs.size(0), width}, type); }
 
   ScalarType type;
   Cell cell;

@@ -1,6 +1,4 @@
 // attention_decoder_backward: the reversed recurrence, then what all positions add up to, as a few large products.
-#include <torch/library.h>
-
 #include "attention_decoder.h"
 #include "recurrent_weight_gradient.h"
 
@@ -16,7 +14,7 @@ typename DecoderBackward<A>::Incoming incoming(const MaybeTensor& grad) {
   if (!grad || grad->numel() == 0) {
     return {};
   }
-  return {{grad->const_data_ptr<A>(), grad->stride(1)}, grad->stride(0)};
+  return {{grad->data_ptr<const A>(), grad->stride(1)}, grad->stride(0)};
 }
 
 MaybeTensor dense_last(const MaybeTensor& grad, ScalarType type) {
@@ -27,7 +25,7 @@ MaybeTensor dense_last(const MaybeTensor& grad, ScalarType type) {
   return wide.stride(2) == 1 ? wide : wide.contiguous();
 }
 
-Tensor flat(const Tensor& time_major, ScalarType type) { return widen(time_major, type).flatten(0, 1); }
+Tensor flat(const Tensor& time_major, ScalarType type) { return widen(time_major, type).flatten_rows(); }
 
 Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_contexts_, const MaybeTensor& grad_weights_,
                    const MaybeTensor& grad_final_cell, const Tensor& inputs, const Tensor& state,
@@ -41,9 +39,9 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
   const auto [need_inputs, need_state, need_cell_state, need_keys, need_values, need_query_weight, need_query_bias,
               need_v, need_weight_ih, need_weight_hh, need_bias_ih, need_bias_hh] = needs;
   const int64_t target = inputs.size(1), batch = inputs.size(0);
-  const DecoderTensors d(inputs.transpose(0, 1).reshape({target * batch, inputs.size(2)}), state, cell_state, keys,
-                         values, exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
-                         bias_hh, lengths, mask, state_mask, cell, reset_after);
+  const DecoderTensors d(inputs.transpose(0, 1).flatten_rows(), state, cell_state, keys, values, exponentials, in_range,
+                         query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask,
+                         cell, reset_after);
   const bool lstm = d.cell == Cell::kLstm;
   const MaybeTensor grad_states = dense_last(grad_states_, d.type), grad_contexts = dense_last(grad_contexts_, d.type),
                     grad_weights = dense_last(grad_weights_, d.type);
@@ -60,22 +58,21 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
   const MaybeTensor cells = lstm ? MaybeTensor(flat(cells_, d.type)) : std::nullopt;
 
   const auto time_major = [&](const Tensor& rows) { return rows.view({target, batch, rows.size(1)}); };
-  Tensor previous_states = at::cat({d.state, states}).narrow(0, 0, target * batch);
+  Tensor previous_states = concatenate(d.state, states).narrow(0, 0, target * batch);
   if (d.state_mask) {
-    previous_states = (time_major(previous_states) * *d.state_mask).flatten(0, 1);
+    previous_states = (time_major(previous_states) * *d.state_mask).flatten_rows();
   }
-  const Tensor grad_state = at::empty({batch, d.hidden}, d.inputs.options());
+  const Tensor grad_state = Tensor::empty({batch, d.hidden}, d.type);
   MaybeTensor grad_cell;
   if (lstm) {
-    grad_cell = grad_final_cell ? grad_final_cell->to(d.type).clone(at::MemoryFormat::Contiguous)
-                                : at::zeros({batch, d.hidden}, d.inputs.options());
+    grad_cell = grad_final_cell ? grad_final_cell->copy(d.type) : Tensor::zeros({batch, d.hidden}, d.type);
   }
   const Tensor grad_gates = d.rows(d.gates), grad_queries = d.rows(d.units), grad_contexts_total = d.rows(d.size);
   const Tensor grad_products = d.cell == Cell::kGruResetAfter ? d.rows(d.gates) : grad_gates;
   MaybeTensor grad_keys, grad_v;
   if (need_keys || need_v) {
-    grad_keys = at::zeros(d.keys.sizes(), d.inputs.options());
-    grad_v = at::empty({batch, d.units}, d.inputs.options());
+    grad_keys = Tensor::zeros(d.keys.shape(), d.type);
+    grad_v = Tensor::empty({batch, d.units}, d.type);
   }
   dispatch_accumulation(d.type, [&]<typename A>() {
     DecoderBackward<A> backward;
@@ -103,23 +100,24 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
 
   return {
       answer(need_inputs, inputs,
-             [&] { return time_major(at::mm(grad_gates, d.input_weight)).transpose(0, 1).contiguous(); }),
+             [&] { return time_major(mm(grad_gates, d.input_weight)).transpose(0, 1).contiguous(); }),
       answer(need_state, state, [&] { return grad_state; }),
       answer(need_cell_state, cell_state, inputs, [&] { return *grad_cell; }),
       answer(need_keys, keys, [&] { return *grad_keys; }),
       answer(need_values, values,
              [&] {
-               return at::bmm(time_major(weights).permute({1, 2, 0}), time_major(grad_contexts_total).transpose(0, 1));
+               return bmm(time_major(weights).transpose(0, 1).transpose(1, 2),
+                          time_major(grad_contexts_total).transpose(0, 1));
              }),
-      answer(need_query_weight, query_weight, [&] { return at::mm(grad_queries.t(), previous_states); }),
-      answer(need_query_bias, query_bias, inputs, [&] { return grad_queries.sum(0); }),
-      answer(need_v, v, [&] { return grad_v->sum(0); }),
+      answer(need_query_weight, query_weight, [&] { return mm(grad_queries.t(), previous_states); }),
+      answer(need_query_bias, query_bias, inputs, [&] { return sum_rows(grad_queries); }),
+      answer(need_v, v, [&] { return sum_rows(*grad_v); }),
       answer(need_weight_ih, weight_ih,
              [&] {
-               const Tensor grad = at::empty_like(d.weight_ih);
+               const Tensor grad = Tensor::empty(d.weight_ih.shape(), d.type);
                Tensor of_inputs = grad.narrow(1, 0, d.embedding), of_contexts = grad.narrow(1, d.embedding, d.size);
-               at::mm_out(of_inputs, grad_gates.t(), d.inputs);
-               at::mm_out(of_contexts, grad_gates.t(), flat(contexts_, d.type));
+               mm_out(of_inputs, grad_gates.t(), d.inputs);
+               mm_out(of_contexts, grad_gates.t(), flat(contexts_, d.type));
                return grad;
              }),
       answer(need_weight_hh, weight_hh,
@@ -127,12 +125,12 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
                return recurrent_weight_gradient(d.cell, d.hidden, grad_gates, grad_products, previous_states,
                                                 activations);
              }),
-      answer(need_bias_ih, bias_ih, inputs, [&] { return grad_gates.sum(0); }),
-      answer(need_bias_hh, bias_hh, inputs, [&] { return grad_products.sum(0); }),
+      answer(need_bias_ih, bias_ih, inputs, [&] { return sum_rows(grad_gates); }),
+      answer(need_bias_hh, bias_hh, inputs, [&] { return sum_rows(grad_products); }),
   };
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_backward", backward); }
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_backward", TORCH_BOX(&backward)); }
 
 }  // namespace
 }  // namespace seq2seq_fast::cpu

@@ -122,7 +122,7 @@ void attention_decoder_backward(const DecoderBackward<A>& decoder) {
   const Backward<A> backward(decoder);
   for_each_block(decoder.batch, kBlockRows, backward);
   if (decoder.grad_v != nullptr) {
-    at::parallel_for(0, decoder.batch, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, decoder.batch, 1, [&](int64_t begin, int64_t end) {
       const Buffer<A> scratch(kPairScratch<A>);
       for (int64_t b = begin; b < end; ++b) {
         backward.keys(b, scratch.data());

@@ -1,13 +1,11 @@
 // attention_decoder_step: one position of K beams a sentence, without gradients.
-#include <torch/library.h>
-
 #include "attention_decoder.h"
 #include "attention_decoder_step_kernel.h"
 
 namespace seq2seq_fast::cpu {
 namespace {
 
-MaybeTensor rows_of(const MaybeTensor& tensor) { return tensor ? MaybeTensor(tensor->flatten(0, 1)) : tensor; }
+MaybeTensor rows_of(const MaybeTensor& tensor) { return tensor ? MaybeTensor(tensor->flatten_rows()) : tensor; }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> step(
     const Tensor& input, const Tensor& state, const MaybeTensor& cell_state, const Tensor& keys, const Tensor& values,
@@ -15,12 +13,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
     const Tensor& query_weight, const MaybeTensor& query_bias, const Tensor& v, const Tensor& weight_ih,
     const Tensor& weight_hh, const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& lengths,
     const MaybeTensor& mask, const MaybeTensor& state_mask, std::string_view cell, bool reset_after) {
-  const DecoderTensors d(input.flatten(0, 1), state.flatten(0, 1), rows_of(cell_state), keys, values, exponentials,
+  const DecoderTensors d(input.flatten_rows(), state.flatten_rows(), rows_of(cell_state), keys, values, exponentials,
                          in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask,
                          rows_of(state_mask), cell, reset_after);
   const int64_t batch = d.batch, beams = input.size(1), size = d.hidden;
   const bool lstm = d.cell == Cell::kLstm, reset_before = d.cell == Cell::kGruResetBefore;
-  const MaybeTensor projected_values = widen(projected_values_, d.type);
+  // A source without positions has a context of zeros, and nothing to project.
+  const MaybeTensor projected_values = d.source == 0 ? std::nullopt : widen(projected_values_, d.type);
   if (projected_values) {
     check_shape("projected_values", *projected_values, {batch, d.source, d.gates});
   }
@@ -40,7 +39,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
     DecoderStep<A> s;
     d.fill(s);
     s.beams = beams;
-    s.projected_values = projected_values ? span<const A>(projected_values->flatten(0, 1)) : RowSpan<const A>{};
+    s.projected_values = projected_values ? span<const A>(projected_values->flatten_rows()) : RowSpan<const A>{};
     s.previous = span<const A>(previous);
     s.cell_state = span<const A>(d.cell_state);
     s.queries = span<const A>(queries);
@@ -52,7 +51,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
     s.weights = span<A>(weights);
     step_attend(s);
     if (!projected_values) {
-      gates.addmm_(contexts, d.context_weight.t());
+      addmm_out(gates, gates, contexts, d.context_weight.t());
     }
     if (reset_before) {
       const Tensor resets = d.rows(2 * size), candidates = d.rows(size);
@@ -65,11 +64,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> step(
   });
   const auto shaped = [&](const Tensor& rows) { return rows.view({batch, beams, rows.size(1)}); };
   return {shaped(states).to(state.scalar_type()),
-          lstm ? shaped(*cells).to(cell_state->scalar_type()) : not_needed(state, state.scalar_type()),
+          lstm ? shaped(*cells).to(cell_state->scalar_type()) : not_needed(state.scalar_type()),
           shaped(contexts).to(values.scalar_type()), shaped(weights)};
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_step", step); }
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) { m.impl("attention_decoder_step", TORCH_BOX(&step)); }
 
 }  // namespace
 }  // namespace seq2seq_fast::cpu

@@ -8,17 +8,15 @@
 
 namespace seq2seq_fast::cpu {
 
-using at::Tensor;
-
 class ScoreTensors {
  public:
   ScoreTensors(const Tensor& query, const Tensor& keys, const Tensor& exponentials, const Tensor& in_range,
                const Tensor& v) {
-    TORCH_CHECK(query.dim() == 3 && keys.dim() == 3, "query must be [B, Tq, A] and keys [B, Tx, A], got ",
-                query.sizes(), " and ", keys.sizes());
+    SEQ2SEQ_FAST_CHECK(query.dim() == 3 && keys.dim() == 3, "query must be [B, Tq, A] and keys [B, Tx, A], got ",
+                       to_text(query.shape()), " and ", to_text(keys.shape()));
     const int64_t batch = query.size(0), units = query.size(2);
     check_shape("keys", keys, {batch, keys.size(1), units});
-    check_shape("exponentials", exponentials, keys.sizes());
+    check_shape("exponentials", exponentials, keys.shape());
     check_shape("in_range", in_range, {batch});
     check_shape("v", v, {units});
     check_type("in_range", in_range, ScalarType::Bool);
@@ -59,11 +57,11 @@ class ScoreGradientTensors {
     const ScalarType type = tensors.accumulation();
     const Tensor& like = tensors.query();
     if (query) {
-      query_ = empty_like_type(like, like.sizes(), type);
+      query_ = Tensor::empty(like.shape(), type);
     }
     if (query || keys_or_v) {
-      keys_ = empty_like_type(like, tensors.keys().sizes(), type);
-      v_ = empty_like_type(like, {like.size(2)}, type);
+      keys_ = Tensor::empty(tensors.keys().shape(), type);
+      v_ = Tensor::empty({like.size(2)}, type);
     }
     if (!needed_ && keys_.defined()) {  // no query: nothing would write them
       keys_.zero_();
@@ -83,7 +81,7 @@ class ScoreGradientTensors {
 
  private:
   static Tensor as(const Tensor& grad, const Tensor& like, bool need) {
-    return need ? grad.to(like.scalar_type()) : not_needed(like, like.scalar_type());
+    return need ? grad.to(like.scalar_type()) : not_needed(like.scalar_type());
   }
 
   bool needed_;
@@ -91,8 +89,7 @@ class ScoreGradientTensors {
 };
 
 // The positions of an optional lengths [B] int64 and mask [B, Tx] bool.
-inline Positions visited_positions(int64_t batch, int64_t source, const std::optional<Tensor>& lengths,
-                                   const std::optional<Tensor>& mask) {
+inline Positions visited_positions(int64_t batch, int64_t source, const MaybeTensor& lengths, const MaybeTensor& mask) {
   Tensor dense_lengths, dense_mask;
   if (lengths.has_value()) {
     check_shape("lengths", *lengths, {batch});

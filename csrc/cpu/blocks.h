@@ -3,9 +3,7 @@
 // work.
 #pragma once
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
+#include "parallel.h"
 
 namespace seq2seq_fast::cpu {
 
@@ -18,10 +16,10 @@ inline constexpr int64_t kBlockRows = 16;
 // body(first, count) for blocks of at most `most` rows.
 template <typename Body>
 void for_each_block(int64_t batch, int64_t most, const Body& body) {
-  if (batch < kRowsPerThread * at::get_num_threads() && !at::in_parallel_region()) {
+  if (batch < kRowsPerThread * thread_count() && !in_parallel_region) {
     return body(0, batch);
   }
-  at::parallel_for(0, batch, kRowsPerThread, [&](int64_t begin, int64_t end) {
+  parallel_for(0, batch, kRowsPerThread, [&](int64_t begin, int64_t end) {
     const int64_t blocks = (end - begin + most - 1) / most;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t first = begin + (end - begin) * i / blocks;
@@ -33,7 +31,7 @@ void for_each_block(int64_t batch, int64_t most, const Body& body) {
 // body(row) for each row of a block.
 template <typename Body>
 void for_each_row(int64_t count, const Body& body) {
-  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       body(row);
     }

@@ -1,10 +1,10 @@
 // The recurrent units by name, and the sizes that follow.
 #pragma once
 
-#include <c10/util/Exception.h>
-
 #include <cstdint>
 #include <string_view>
+
+#include "check.h"
 
 namespace seq2seq_fast::cpu {
 
@@ -14,7 +14,7 @@ inline Cell cell_named(std::string_view name, bool reset_after) {
   if (name == "gru") {
     return reset_after ? Cell::kGruResetAfter : Cell::kGruResetBefore;
   }
-  TORCH_CHECK(name == "rnn" || name == "lstm", "cell must be rnn, gru or lstm, got ", name);
+  SEQ2SEQ_FAST_CHECK(name == "rnn" || name == "lstm", "cell must be rnn, gru or lstm, got ", name);
   return name == "rnn" ? Cell::kRnn : Cell::kLstm;
 }
 

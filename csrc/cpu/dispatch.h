@@ -1,17 +1,23 @@
 // From the dtype of a tensor to the template argument of a kernel.
 #pragma once
 
-#include <c10/core/ScalarType.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Exception.h>
-#include <c10/util/Half.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
 
 #include <cstdint>
 #include <type_traits>
 
+#include "check.h"
+
 namespace seq2seq_fast::cpu {
 
-using c10::ScalarType;
+using torch::headeronly::BFloat16;
+using torch::headeronly::Half;
+using torch::headeronly::ScalarType;
+
+template <typename T>
+inline constexpr ScalarType kScalarType = std::is_same_v<T, double> ? ScalarType::Double : ScalarType::Float;
 
 // body.operator()<T>() for one of double, float, Half, BFloat16.
 template <typename Body>
@@ -22,11 +28,11 @@ inline void dispatch(ScalarType type, const Body& body) {
     case ScalarType::Float:
       return body.template operator()<float>();
     case ScalarType::Half:
-      return body.template operator()<c10::Half>();
+      return body.template operator()<Half>();
     case ScalarType::BFloat16:
-      return body.template operator()<c10::BFloat16>();
+      return body.template operator()<BFloat16>();
     default:
-      TORCH_CHECK(false, "expected float64, float32, float16 or bfloat16, got ", c10::toString(type));
+      SEQ2SEQ_FAST_CHECK(false, "expected float64, float32, float16 or bfloat16, got ", type);
   }
 }
 
@@ -44,9 +50,9 @@ inline void dispatch_accumulated(ScalarType type, const Body& body) {
   } else {
     switch (type) {
       case ScalarType::Half:
-        return body.template operator()<c10::Half>();
+        return body.template operator()<Half>();
       case ScalarType::BFloat16:
-        return body.template operator()<c10::BFloat16>();
+        return body.template operator()<BFloat16>();
       default:
         return body.template operator()<float>();
     }
@@ -65,7 +71,7 @@ inline void dispatch_gates(ScalarType gates, ScalarType state, const Body& body)
         return body.template operator()<G, float>();
       }
     }
-    TORCH_CHECK(false, "gates of ", c10::toString(gates), " do not go with a state of ", c10::toString(state));
+    SEQ2SEQ_FAST_CHECK(false, "gates of ", gates, " do not go with a state of ", state);
   });
 }
 

@@ -3,9 +3,8 @@
 // would pack it, or read it against its order, in every step.
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include "buffer.h"
+#include "parallel.h"
 #include "row_span.h"
 #include "vec.h"
 
@@ -102,7 +101,7 @@ class PackedMatrix {
         columns_(columns),
         panels_((columns + kPanelWidth<A> - 1) / kPanelWidth<A>),
         storage_(panels_ * depth * kPanelWidth<A>) {
-    at::parallel_for(0, panels_, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, panels_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p) {
         A* to = storage_.data() + p * depth * kPanelWidth<A>;
         const A* columns_from = from + p * kPanelWidth<A> * column_stride;
@@ -118,7 +117,7 @@ class PackedMatrix {
   // to[m] = start[m] + from[m] * matrix for m < rows; start may be to. Outside of a parallel region threads share the
   // panels.
   void multiply(int64_t rows, RowSpan<const A> from, RowSpan<const A> start, RowSpan<A> to) const {
-    at::parallel_for(0, panels_, 8, [&](int64_t begin, int64_t end) {
+    parallel_for(0, panels_, 8, [&](int64_t begin, int64_t end) {
       for (int64_t first = 0; first == 0 || first < depth_; first += kDepth) {
         for (int64_t p = begin; p < end; ++p) {
           const int64_t column = p * kPanelWidth<A>;

@@ -1,6 +1,4 @@
 // The raw operators of a recurrence without attention; schemas in seq2seq_fast/ops/schemas.py.
-#include <torch/library.h>
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -18,17 +16,16 @@ struct Packing {
     if (lengths) {
       check_shape("lengths", *lengths, {batch});
       const Tensor dense = widen(*lengths, ScalarType::Long);
-      std::copy_n(dense.const_data_ptr<int64_t>(), batch, length.begin());
+      std::copy_n(dense.data_ptr<const int64_t>(), batch, length.begin());
     }
     for (int64_t given : length) {
-      TORCH_CHECK(given >= 0 && given <= positions, "lengths must be from 0 to ", positions, ", got ", given);
+      SEQ2SEQ_FAST_CHECK(given >= 0 && given <= positions, "lengths must be from 0 to ", positions, ", got ", given);
     }
-    order = at::empty({batch}, at::kLong);
-    int64_t* const sorted = order.mutable_data_ptr<int64_t>();
-    std::iota(sorted, sorted + batch, 0);
-    std::stable_sort(sorted, sorted + batch, [&](int64_t a, int64_t b) { return length[a] > length[b]; });
+    order.resize(batch);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return length[a] > length[b]; });
     for (int64_t t = 0, active = batch; t < positions; ++t) {
-      for (; active > 0 && length[sorted[active - 1]] <= t; --active) {
+      for (; active > 0 && length[order[active - 1]] <= t; --active) {
       }
       if (active == 0) {
         break;
@@ -37,11 +34,10 @@ struct Packing {
       offsets.push_back(rows);
       rows += active;
     }
-    index = at::empty({rows}, at::kLong);
-    int64_t* to = index.mutable_data_ptr<int64_t>();
+    index.reserve(rows);
     for (int64_t t = 0; t < steps(); ++t) {
       for (int64_t i = 0; i < counts[t]; ++i) {
-        *to++ = sorted[i] * positions + (reverse ? length[sorted[i]] - 1 - t : t);
+        index.push_back(order[i] * positions + (reverse ? length[order[i]] - 1 - t : t));
       }
     }
   }
@@ -50,26 +46,30 @@ struct Packing {
 
   // [B, T, width] -> the packed rows [rows, width], and back, with zeros where no sequence is.
   Tensor pack(const Tensor& padded, ScalarType type) const {
-    return padded.to(type).reshape({padded.size(0) * padded.size(1), padded.size(2)}).index_select(0, index);
+    return take_rows(widen(padded, type).flatten_rows(), index);
   }
   Tensor unpack(const Tensor& packed, int64_t positions) const {
-    const int64_t batch = order.size(0);
-    return at::zeros({batch * positions, packed.size(1)}, packed.options())
-        .index_copy_(0, index, packed)
-        .view({batch, positions, packed.size(1)});
+    const int64_t batch = static_cast<int64_t>(order.size()), width = packed.size(1);
+    const Tensor padded = Tensor::zeros({batch * positions, width}, packed.scalar_type());
+    put_rows(padded, index, packed);
+    return padded.view({batch, positions, width});
   }
 
   // [B, ...] in sorted order, and back.
-  Tensor sort(const Tensor& batched, ScalarType type) const { return batched.to(type).index_select(0, order); }
+  Tensor sort(const Tensor& batched, ScalarType type) const { return take_rows(widen(batched, type), order); }
   MaybeTensor sort(const MaybeTensor& batched, ScalarType type) const {
     return batched ? MaybeTensor(sort(*batched, type)) : batched;
   }
-  Tensor unsort(const Tensor& sorted) const { return at::empty_like(sorted).index_copy_(0, order, sorted); }
+  Tensor unsort(const Tensor& sorted) const {
+    const Tensor batched = Tensor::empty(sorted.shape(), sorted.scalar_type());
+    put_rows(batched, order, sorted);
+    return batched;
+  }
 
   // The row of `packed` at each sequence's last position, or of `initial` for an empty one: [B, H], in the batch's
   // order.
   Tensor last(const Tensor& packed, const Tensor& initial) const {
-    Tensor result = initial.clone();
+    Tensor result = initial.copy();
     for (int64_t t = 0; t < steps(); ++t) {
       const int64_t first = t + 1 < steps() ? counts[t + 1] : 0;
       if (first < counts[t]) {
@@ -79,9 +79,8 @@ struct Packing {
     return unsort(result);
   }
 
-  std::vector<int64_t> length, counts, offsets;
+  std::vector<int64_t> length, counts, offsets, order, index;
   int64_t rows = 0;
-  Tensor order, index;
 };
 
 // The arguments of both directions, sorted, packed and in the accumulation type.
@@ -100,8 +99,9 @@ struct Arguments {
     check_shape("state", state_, {batch, hidden});
     check_shape("weight_ih", weight_ih_, {gates, inputs_.size(2)});
     check_shape("weight_hh", weight_hh_, {gates, hidden});
-    TORCH_CHECK(cell_state_.has_value() == (cell == Cell::kLstm), "cell_state belongs to an lstm, and to it alone");
-    const auto check = [](const char* name, const MaybeTensor& tensor, at::IntArrayRef shape) {
+    SEQ2SEQ_FAST_CHECK(cell_state_.has_value() == (cell == Cell::kLstm),
+                       "cell_state belongs to an lstm, and to it alone");
+    const auto check = [](const char* name, const MaybeTensor& tensor, const Shape& shape) {
       if (tensor) {
         check_shape(name, *tensor, shape);
       }
@@ -133,7 +133,7 @@ struct Arguments {
   }
 
   // Room for every position of the batch, as far as shapes alone can tell; the packed rows are the first of it.
-  Tensor room(int64_t width) const { return at::empty({batch * positions, width}, inputs.options()); }
+  Tensor room(int64_t width) const { return Tensor::empty({batch * positions, width}, type); }
   Tensor rows(const Tensor& room) const { return room.narrow(0, 0, packing.rows); }
 
   ScalarType type;
@@ -152,7 +152,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> forward(
                     cell, reset_after);
   const bool lstm = a.cell == Cell::kLstm;
   const Tensor states = a.room(a.hidden), activations = a.room(activations_of(a.cell) * a.hidden),
-               cells = lstm ? a.room(a.hidden) : not_needed(a.inputs, a.type);
+               cells = lstm ? a.room(a.hidden) : not_needed(a.type);
   const Tensor gates = a.cell == Cell::kRnn ? a.room(a.gates) : activations.narrow(1, 0, a.gates);
   multiply(a.inputs, a.weight_ih, a.bias_ih, a.rows(gates));
   dispatch_accumulation(a.type, [&]<typename A>() {
@@ -168,8 +168,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> forward(
   });
   return {a.packing.unpack(a.rows(states), a.positions).to(state.scalar_type()),
           a.packing.last(states, a.state).to(state.scalar_type()),
-          lstm ? a.packing.last(cells, *a.cell_state).to(cell_state->scalar_type())
-               : not_needed(state, state.scalar_type()),
+          lstm ? a.packing.last(cells, *a.cell_state).to(cell_state->scalar_type()) : not_needed(state.scalar_type()),
           states,
           cells,
           activations};
@@ -196,22 +195,20 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     check_shape("grad_states", *grad_states_, {a.batch, a.positions, a.hidden});
   }
   const auto starting_with = [&](const MaybeTensor& grad) {
-    return grad ? a.packing.sort(*grad, a.type) : at::zeros({a.batch, a.hidden}, a.inputs.options());
+    return grad ? a.packing.sort(*grad, a.type) : Tensor::zeros({a.batch, a.hidden}, a.type);
   };
   const Tensor grad_state = starting_with(grad_final_state);
   const MaybeTensor grad_cell = lstm ? MaybeTensor(starting_with(grad_final_cell)) : std::nullopt;
   const MaybeTensor grad_states = grad_states_ ? MaybeTensor(a.packing.pack(*grad_states_, a.type)) : std::nullopt;
-  const Tensor previous_states = at::empty({rows, a.hidden}, a.inputs.options());
+  const Tensor previous_states = Tensor::empty({rows, a.hidden}, a.type);
   for (int64_t t = 0; t < a.packing.steps(); ++t) {
     const int64_t count = a.packing.counts[t];
-    Tensor to = previous_states.narrow(0, a.packing.offsets[t], count);
-    to.copy_(t == 0 ? a.state.narrow(0, 0, count) : packed.narrow(0, a.packing.offsets[t - 1], count));
-    if (a.state_mask) {
-      to.mul_(a.state_mask->narrow(0, 0, count));
-    }
+    const Tensor from = t == 0 ? a.state.narrow(0, 0, count) : packed.narrow(0, a.packing.offsets[t - 1], count);
+    previous_states.narrow(0, a.packing.offsets[t], count)
+        .copy_(a.state_mask ? from * a.state_mask->narrow(0, 0, count) : from);
   }
-  const Tensor grad_gates = at::empty({rows, a.gates}, a.inputs.options());
-  const Tensor grad_products = a.cell == Cell::kGruResetAfter ? at::empty_like(grad_gates) : grad_gates;
+  const Tensor grad_gates = Tensor::empty({rows, a.gates}, a.type);
+  const Tensor grad_products = a.cell == Cell::kGruResetAfter ? Tensor::empty(grad_gates.shape(), a.type) : grad_gates;
   dispatch_accumulation(a.type, [&]<typename A>() {
     SequencesBackward<A> sequences;
     a.fill(sequences);
@@ -228,23 +225,23 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     recurrent_sequence_backward(sequences);
   });
   return {
-      answer(need_inputs, inputs, [&] { return a.packing.unpack(at::mm(grad_gates, a.weight_ih), a.positions); }),
+      answer(need_inputs, inputs, [&] { return a.packing.unpack(mm(grad_gates, a.weight_ih), a.positions); }),
       answer(need_state, state, [&] { return a.packing.unsort(grad_state); }),
       answer(need_cell_state, cell_state, inputs, [&] { return a.packing.unsort(*grad_cell); }),
-      answer(need_weight_ih, weight_ih, [&] { return at::mm(grad_gates.t(), a.inputs); }),
+      answer(need_weight_ih, weight_ih, [&] { return mm(grad_gates.t(), a.inputs); }),
       answer(need_weight_hh, weight_hh,
              [&] {
                return recurrent_weight_gradient(a.cell, a.hidden, grad_gates, grad_products, previous_states,
                                                 a.rows(activations));
              }),
-      answer(need_bias_ih, bias_ih, inputs, [&] { return grad_gates.sum(0); }),
-      answer(need_bias_hh, bias_hh, inputs, [&] { return grad_products.sum(0); }),
+      answer(need_bias_ih, bias_ih, inputs, [&] { return sum_rows(grad_gates); }),
+      answer(need_bias_hh, bias_hh, inputs, [&] { return sum_rows(grad_products); }),
   };
 }
 
-TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
-  m.impl("recurrent_sequence_forward", forward);
-  m.impl("recurrent_sequence_backward", backward);
+STABLE_TORCH_LIBRARY_IMPL(seq2seq_fast_cpu, CPU, m) {
+  m.impl("recurrent_sequence_forward", TORCH_BOX(&forward));
+  m.impl("recurrent_sequence_backward", TORCH_BOX(&backward));
 }
 
 }  // namespace

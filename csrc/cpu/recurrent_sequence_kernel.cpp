@@ -78,7 +78,7 @@ class Backward {
 // too small for that goes through as one, and threads share each position's work.
 template <typename Body>
 void in_blocks(int64_t batch, const Body& body) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t threads = in_parallel_region ? 1 : thread_count();
   if (batch < kRowsPerThread * threads) {
     return body(0, batch);
   }

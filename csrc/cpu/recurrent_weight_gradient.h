@@ -12,11 +12,11 @@ inline Tensor recurrent_weight_gradient(Cell cell, int64_t hidden, const Tensor&
                                         const Tensor& grad_products, const Tensor& previous_states,
                                         const Tensor& activations) {
   if (cell != Cell::kGruResetBefore) {
-    return at::mm(grad_products.t(), previous_states);
+    return mm(grad_products.t(), previous_states);
   }
   const Tensor reset_states = activations.narrow(1, 0, hidden) * previous_states;
-  return at::cat({at::mm(grad_gates.narrow(1, 0, 2 * hidden).t(), previous_states),
-                  at::mm(grad_gates.narrow(1, 2 * hidden, hidden).t(), reset_states)});
+  return concatenate(mm(grad_gates.narrow(1, 0, 2 * hidden).t(), previous_states),
+                     mm(grad_gates.narrow(1, 2 * hidden, hidden).t(), reset_states));
 }
 
 }  // namespace seq2seq_fast::cpu

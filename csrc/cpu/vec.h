@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/cpu/vec/vec.h>
+#include <torch/headeronly/util/BFloat16.h>
 
 #include <algorithm>
 #include <bit>
@@ -37,7 +38,7 @@ SEQ2SEQ_FAST_INLINE Vec<accumulation_t<T>> load(const T* from, Whole) {
     return Vec<T>::loadu(from);
   } else {
     Vec<float> result;
-    if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if constexpr (std::is_same_v<T, torch::headeronly::BFloat16>) {
       at::vec::load_fp32_from_bf16(from, result);
     } else {
       at::vec::load_fp32_from_fp16(from, result);
@@ -61,7 +62,7 @@ template <typename T>
 SEQ2SEQ_FAST_INLINE void store(T* to, const Vec<accumulation_t<T>>& lanes, Part part) {
   if constexpr (std::is_same_v<T, accumulation_t<T>>) {
     lanes.store(to, part.count);
-  } else if constexpr (std::is_same_v<T, c10::BFloat16>) {
+  } else if constexpr (std::is_same_v<T, torch::headeronly::BFloat16>) {
     at::vec::convert_float_bfloat16(lanes, lanes).store(to, part.count);
   } else {
     at::vec::convert_float_half(lanes, lanes).store(to, part.count);

@@ -66,7 +66,7 @@ def versions() -> dict[str, str]:
     with suppress(ImportError):
         info = importlib.import_module("seq2seq_fast._build_info")
         built = ", ".join(info.CPU_CAPABILITIES) or f"nothing ({info.CPU_REASON})"
-        on_cpu = f"CPU engine: {built}, for torch {info.TORCH_VERSION}"
+        on_cpu = f"CPU engine: {built}, built with torch {info.TORCH_VERSION}"
         found["compiled parts"] = f"{on_cpu}; CUDA engine: {_cuda_engine(info)}"
     return found
 

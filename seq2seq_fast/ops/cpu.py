@@ -21,6 +21,7 @@ from seq2seq_fast.ops.schemas import declare
 
 # Narrowest first: a processor that has one has those before it.
 CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
+OLDEST_TORCH = (2, 11)
 
 
 class _Unusable(Exception):
@@ -32,10 +33,10 @@ def library_path(capability: str) -> Path:
     return Path(__file__).parent.parent / f"_cpu_{capability.lower()}.so"
 
 
-def _check_torch(built_for: str) -> None:
-    # torch promises its C++ interface within one release; what follows (+cpu, +cu130) only names the build.
-    if built_for.split("+")[0] != torch.__version__.split("+")[0]:
-        raise _Unusable(f"built for torch {built_for}, this is {torch.__version__}: install seq2seq_fast again")
+def _check_torch(version: str) -> None:
+    # The engine uses PyTorch's stable C interface alone, so one build serves every torch from this one on.
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_TORCH:
+        raise _Unusable(f"it needs torch {'.'.join(map(str, OLDEST_TORCH))} or later, this is {version}: upgrade torch")
 
 
 def _choose(built: tuple[str, ...], reason: str, asked: str | None) -> str:
@@ -68,7 +69,7 @@ def _load_library() -> str:
         except ImportError:
             raise _Unusable("not built: setup.py has not run here") from None
         what = _choose(info.CPU_CAPABILITIES, info.CPU_REASON, os.environ.get("SEQ2SEQ_FAST_CPU_CAPABILITY"))
-        _check_torch(info.TORCH_VERSION)
+        _check_torch(torch.__version__)
         path = library_path(what)
     try:
         torch.ops.load_library(path)

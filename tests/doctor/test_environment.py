@@ -81,7 +81,7 @@ def test_nvcc_is_the_one_of_cuda_home_as_in_a_build(programs, tmp_path, monkeypa
 def test_compiled_parts_tell_of_the_cuda_engine_and_its_architectures(built, told, monkeypatch):
     info = SimpleNamespace(CPU_CAPABILITIES=("AVX2",), CPU_REASON="", TORCH_VERSION="2.11", **built)
     monkeypatch.setitem(sys.modules, "seq2seq_fast._build_info", info)
-    assert environment.versions()["compiled parts"] == f"CPU engine: AVX2, for torch 2.11; {told}"
+    assert environment.versions()["compiled parts"] == f"CPU engine: AVX2, built with torch 2.11; {told}"
 
 
 def test_the_cuda_engines_plans_are_told_for_every_device_at_known_sizes():

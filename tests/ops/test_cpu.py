@@ -41,11 +41,11 @@ def test_one_line_says_why_there_is_no_engine(processor, detected, built, asked,
     assert "\n" not in str(raised.value)
 
 
-def test_an_engine_built_for_another_torch_is_refused():
-    cpu._check_torch(torch.__version__)
-    cpu._check_torch(torch.__version__.split("+")[0] + "+cu130")
-    with pytest.raises(cpu._Unusable, match=r"built for torch 2\.1\.0, this is"):
-        cpu._check_torch("2.1.0")
+def test_a_torch_older_than_the_engine_serves_is_refused():
+    for version in (torch.__version__, "2.11.0", "2.13.0+cu130", "2.20.0a0+git1234", "3.0.0"):
+        cpu._check_torch(version)
+    with pytest.raises(cpu._Unusable, match=r"needs torch 2\.11 or later, this is 2\.9\.1"):
+        cpu._check_torch("2.9.1+cpu")
 
 
 @pytest.mark.skipif(not seq2seq_fast.backends()["cpu"].usable, reason="the CPU engine is not built")
