@@ -1,14 +1,14 @@
-"""Files that appear under their names only when they are complete."""
+"""Files to write, and what to say where they cannot be."""
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.files import whole
 
 
 def cannot_write(path: str | Path, error: Exception) -> InputError:
@@ -21,22 +21,16 @@ def cannot_write(path: str | Path, error: Exception) -> InputError:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give the name of a file to write beside ``path``, with its ending; it takes the place of ``path`` at the end.
-
-    After an error nothing is left of it, and what ``path`` held before is still there.
+    """`whole`, for files that a person has named.
 
     Raises:
         InputError: it cannot be written, since the disk is full, say.
     """
-    path = Path(path)
-    partial = path.with_name(f".partial-{path.name}")
     try:
-        yield partial
-        os.replace(partial, path)
+        with whole(path) as partial:
+            yield partial
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
+from seq2seq_fast.files import replace, sync
 from seq2seq_fast.progress import Progress
 
 _FORMAT = 1
@@ -134,7 +134,9 @@ def write_store(
     partial.mkdir()
     try:
         _write(partial, pairs, source, target, shown, max_length, workers)
-        os.replace(partial, folder)
+        for file in partial.iterdir():
+            sync(file)
+        replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

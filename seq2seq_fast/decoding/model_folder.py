@@ -15,6 +15,7 @@ from safetensors.torch import load_model, save_model
 
 from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
 from seq2seq_fast.data.files import cannot_write
+from seq2seq_fast.files import give_mode, replace, usual_mode
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -78,9 +79,10 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         (partial / "README.md").unlink(missing_ok=True)
         save_vocabularies(partial, source, target)
         save_model(model, str(partial / WEIGHTS), metadata={_VOCABULARIES: _fingerprint(source, target)})
+        give_mode(partial / WEIGHTS, usual_mode(partial))
         written = {path.name for path in partial.iterdir()}
         for path in sorted(partial.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
-            os.replace(path, folder / path.name)
+            replace(path, folder / path.name)
         _remove_other_vocabularies(folder, written)
     except (OSError, SafetensorError) as error:
         raise cannot_write(folder, error) from error

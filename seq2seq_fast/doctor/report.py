@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from seq2seq_fast.doctor.tables import (
     summary,
     timing_rows,
 )
+from seq2seq_fast.files import whole
 
 # What a reader of the JSON can rely on; counted up when a key changes its meaning.
 FORMAT = 1
@@ -55,8 +55,12 @@ def write(findings: Findings, path: Path) -> tuple[Path, Path]:
     """
     stem = path.with_suffix("") if path.suffix in (".md", ".json") else path
     markdown_path, json_path = stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".json")
-    _replace(json_path, json.dumps(as_json(findings), indent=2, allow_nan=False) + "\n")
-    _replace(markdown_path, as_markdown(findings, json_path.name))
+    for place, text in (
+        (json_path, json.dumps(as_json(findings), indent=2, allow_nan=False) + "\n"),
+        (markdown_path, as_markdown(findings, json_path.name)),
+    ):
+        with whole(place) as partial:
+            partial.write_text(text, encoding="utf-8")
     return markdown_path, json_path
 
 
@@ -145,18 +149,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        # mkstemp keeps others out; a report is for everyone that may read the folder.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

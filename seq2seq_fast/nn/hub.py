@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seq2seq_fast.files import give_mode, usual_mode
+
 MODEL_CARD = """
 ---
 {{ card_data }}
@@ -31,6 +33,10 @@ try:
 
         ``from_pretrained(folder_or_repository, map_location="cpu", strict=True)`` returns the model in evaluation mode.
         """
+
+        def _save_pretrained(self, save_directory: Path) -> None:
+            super()._save_pretrained(save_directory)
+            give_mode(save_directory / constants.SAFETENSORS_SINGLE_FILE, usual_mode(save_directory))
 
         @classmethod
         def from_pretrained(cls, pretrained_model_name_or_path: Any, **options: Any) -> Any:
