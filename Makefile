@@ -62,7 +62,7 @@ format: setup
 	$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES))
 
 bench: setup
-	$(BIN)/python -m benchmarks --quick --update
+	$(BIN)/python -m benchmarks --quick
 
 clean:
 	rm -rf build seq2seq_fast/*.so $(VENV)

@@ -26,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Check each workload against the reference, then time it against eager PyTorch, torch.compile and "
         "(on CUDA) CUDA graphs, in interleaved rounds. `python -m benchmarks gpu-report` reports on the compiled GPU "
-        "kernels instead, without a GPU; `python -m benchmarks corpus` measures how a large corpus is prepared.",
+        "kernels instead, without a GPU; `python -m benchmarks corpus` measures how a large corpus is prepared. "
+        "Figures of workloads that are not run now stay as they are; other machines' are printed beside the new ones.",
     )
     add = made.add_argument
     add("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
@@ -49,8 +50,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         help="time for the rounds of a workload's forward, and of its training (default: 6, quick 3)",
     )
-    add("--output", type=Path, default=results.FOLDER, metavar="FOLDER", help="default: %(default)s")
-    add("--update", action="store_true", help="keep what latest.csv has of workloads that are not run now")
+    add("--output", type=Path, metavar="FOLDER", help="default: a folder of this machine's own in benchmarks/results")
     add("--targets", action="store_true", help="print what the CPU engine aims at, and whether it is met")
     add("--report", action="store_true", help="measure nothing: print tables and draw pictures from latest.csv")
     add("--scale", type=int, default=1, metavar="N", help="divide every size by N to try the runner; needs --output")
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return corpus.main(arguments[1:])
     made = parser()
     options = made.parse_args(arguments)
-    if options.scale > 1 and options.output == results.FOLDER:
+    if options.scale > 1 and options.output is None:
         made.error("--scale needs an --output of its own: its figures are not results")
     try:
         workloads = registry.select(options.workload, options.quick)
@@ -78,21 +78,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(workload.name for workload in workloads))
         return 0
-    if options.report:
-        rows, about = results.read(options.output)
-        print(tables.summary(rows))
-        return _finish(rows, about, options)
-    return _run([workload.scaled(options.scale) for workload in workloads], options)
-
-
-def _run(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
     device = current_device(options.device)
+    about = results.provenance(device)
+    folder = options.output or results.folder_of(about["machine"])
+    held = results.machine_of(folder)
+    if options.report:
+        if held is None:
+            made.error(f"--report: {folder} holds no figures; name another folder with --output, or measure first")
+        rows, about = results.read(folder)
+        print(tables.summary(rows))
+        return _finish(rows, about, options, folder)
+    if held not in (None, about["machine"]):
+        made.error(f"--output: {folder} holds figures of {_words(held)}, and this is {_words(about['machine'])}; "
+                   "leave --output away to use a folder of this machine's own")  # fmt: skip
+    return _run([workload.scaled(options.scale) for workload in workloads], options, device, about, folder)
+
+
+def _words(machine: dict[str, Any] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (machine or {}).items())
+
+
+def _run(
+    workloads: Sequence[Workload], options: argparse.Namespace, device: torch.device, about: dict[str, Any],
+    folder: Path,
+) -> int:  # fmt: skip
     warning = load_warning()
     if warning:
         print(warning, file=sys.stderr)
-    about = results.provenance(device)
-    rows: list[results.Row] = []
-    notes: dict[str, dict[str, Any]] = {}
+    new: list[results.Row] = []
     failed, share = False, 0.0
     for dtype in options.dtype or (["float32", "bfloat16"] if device.type == "cuda" else ["float32"]):
         settings = Settings(
@@ -106,19 +119,19 @@ def _run(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
         for workload in workloads:
             measured = measure(workload, settings)
             print(tables.workload_table(workload, measured), end="\n\n", flush=True)
-            rows += measured.rows
-            notes.setdefault(workload.name, {"operator": workload.operator, "sizes": dict(workload.sizes)})
-            notes[workload.name][dtype] = _notes(measured)
+            new += measured.rows
+            notes = {"operator": workload.operator, "sizes": dict(workload.sizes), dtype: _notes(measured)}
+            _keep(folder, measured.rows, {**about, "workloads": {workload.name: notes}})
             failed = failed or any(name not in BASELINES for name in measured.failures)
             share = max(share, measured.others_share or 0.0)
-    about["workloads"] = notes
     warning = share_warning(share)
     if warning:
         print(warning, file=sys.stderr)
-    if options.update:
-        rows, about = _updated(rows, about, options.output)
-    results.write(options.output, rows, about)
-    return _finish(rows, about, options) or int(failed)
+    for name, theirs in results.of_other_folders(folder) if options.scale == 1 else ():
+        table = tables.beside(new, theirs)
+        if table:
+            print(f"Beside the figures of {name}\n{table}\n")
+    return _finish(*results.read(folder), options, folder) or int(failed)
 
 
 def current_device(name: str) -> torch.device:
@@ -134,25 +147,24 @@ def _notes(measured: Measured) -> dict[str, Any]:
     return {**kept, **results.stamp()}
 
 
-def _updated(rows: list[results.Row], about: dict[str, Any], folder: Path) -> tuple[list[results.Row], dict[str, Any]]:
-    try:
-        old_rows, old_about = results.read(folder)
-    except FileNotFoundError:
-        return rows, about
-    if old_about["machine"] != about["machine"]:
-        raise SystemExit(f"--update: {folder} holds figures of another machine or thread count; write elsewhere")
-    notes = old_about["workloads"]
-    for name, note in about["workloads"].items():
-        notes[name] = {**notes.get(name, {}), **note}
+def _keep(folder: Path, rows: Sequence[results.Row], about: dict[str, Any]) -> None:
+    """Put a workload's figures among those that the folder has: a run that is cut short keeps what it measured."""
+    old: list[results.Row] = []
+    if results.machine_of(folder) is not None:
+        old, old_about = results.read(folder)
+        notes = old_about["workloads"]
+        for name, note in about["workloads"].items():
+            notes[name] = {**notes.get(name, {}), **note}
+        about = {**about, "workloads": notes}
     names = [workload.name for workload in registry.WORKLOADS]
-    return results.merge(old_rows, rows, names), {**about, "workloads": notes}
+    results.write(folder, results.merge(old, rows, names), about)
 
 
-def _finish(rows: Sequence[results.Row], about: dict[str, Any], options: argparse.Namespace) -> int:
+def _finish(rows: Sequence[results.Row], about: dict[str, Any], options: argparse.Namespace, folder: Path) -> int:
     if options.targets:
         ours = next((row.backend for row in reversed(rows) if row.backend not in BASELINES), "reference")
         print(targets.targets_table(rows, ours))
-    for path in plots.draw(rows, options.output):
+    for path in plots.draw(rows, folder):
         print(f"wrote {path}")
     print(f"{about['machine']['device']}, {about['machine']['threads']} threads, commit {about['commit']}")
     return 0

@@ -1,4 +1,8 @@
-"""The rows of a run, and the files they live in: latest.csv, and latest.json with where they come from."""
+"""The rows of a run, and the files they live in: latest.csv, and latest.json with where they come from.
+
+Every machine has a folder of its own in `benchmarks/results`, which the first run on it makes. What `gpu-report` counts
+from compiled code belongs to no machine and stands beside them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +77,29 @@ def read(folder: Path) -> tuple[list[Row], dict[str, Any]]:
     return rows, json.loads((folder / "latest.json").read_text())
 
 
+def folder_of(machine: dict[str, Any]) -> Path:
+    """Where a machine's figures live: the first folder of its name that holds no other machine's."""
+    parts = (machine["device"], f"{machine['threads']} threads", machine["cpu_capability"])
+    name = re.sub(r"[^a-z0-9.]+", "-", " ".join(parts).lower()).strip("-")
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(folder for folder in map(FOLDER.joinpath, names) if machine_of(folder) in (None, machine))
+
+
+def machine_of(folder: Path) -> dict[str, Any] | None:
+    """The machine whose figures a folder holds; None where it holds none."""
+    try:
+        return json.loads((folder / "latest.json").read_text())["machine"]
+    except FileNotFoundError:
+        return None
+
+
+def of_other_folders(folder: Path) -> Iterator[tuple[str, list[Row]]]:
+    """Names and figures of the machines' folders in `benchmarks/results`, this one left out."""
+    for other in sorted(path.parent for path in FOLDER.glob("*/latest.json")):
+        if other.resolve() != folder.resolve():
+            yield other.name, read(other)[0]
+
+
 def merge(old: Iterable[Row], new: Iterable[Row], names: Sequence[str]) -> list[Row]:
     """The new rows, and the old ones of the workloads and dtypes that were not measured again, in the order of names.
 
@@ -104,7 +133,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def stamp() -> dict[str, str]:
-    """When, and at which commit (``+`` where files differ from it)."""
+    """When, and at which commit (``+`` where files other than results differ from it)."""
     return {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "commit": _commit()}
 
 
@@ -114,7 +143,8 @@ def _commit() -> str:
         return found.stdout.strip()
 
     try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", "..") else "")
+        changed = git("status", "--porcelain", "--", "..", ":!results")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.results import Row
 from benchmarks.runner import Measured
-from benchmarks.workload import Workload
+from benchmarks.workload import BASELINES, Workload
 
 LIMITS = {
     "bytes": "one pass over the bytes",
@@ -79,3 +79,20 @@ def summary(rows: Sequence[Row]) -> str:
         others = (median.get((workload, dtype, passed, name), math.nan) for name in names)
         lines.append([workload, passed, dtype, milliseconds(eager), *(ratio(eager, other) for other in others)])
     return "\n".join(aligned(lines))
+
+
+def beside(rows: Sequence[Row], theirs: Sequence[Row]) -> str:
+    """Our own backends here and on another machine, and how many times as fast as eager each is there; "" if none."""
+    here, there = _of_each(rows), _of_each(theirs)
+    lines = [["workload", "pass", "dtype", "backend", "here", "there", "eager/this here", "there"]]
+    for (*what, name), row in here.items():
+        key = (*what, name)
+        if key in there and name not in BASELINES:
+            pairs = [(found.get((*what, "eager")), found[key]) for found in (here, there)]
+            speeds = [ratio(eager.median_ms if eager else math.nan, own.median_ms) for eager, own in pairs]
+            lines.append([*key, milliseconds(row.median_ms), milliseconds(there[key].median_ms), *speeds])
+    return "\n".join(aligned(lines)) if len(lines) > 1 else ""
+
+
+def _of_each(rows: Sequence[Row]) -> dict[tuple[str, ...], Row]:
+    return {(row.workload, row.passed, row.dtype, row.backend): row for row in rows}

@@ -49,9 +49,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", nargs="+", choices=RATES, default=list(RATES), help="default: all")
     made.add_argument("--engine", nargs="+", choices=ENGINES, default=list(ENGINES), help="default: both")
     made.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES), help="default: all")
-    made.add_argument(
-        "--output", type=Path, default=FOLDER / "gpu_report.csv", metavar="FILE", help="default: %(default)s"
-    )
+    kernels = FOLDER / "gpu_report" / "kernels.csv"
+    made.add_argument("--output", type=Path, default=kernels, metavar="FILE", help="default: %(default)s")
     return made
 
 
@@ -92,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Kernels ({sizes})\n{kernel_table(rows)}\n")
     print(f"Passes, launches and library products together\n{operator_table(traced, rows, devices)}\n")
     steps = decoder_steps(rows, [rates for rates in devices if rates.name in STEP_DEVICES], dtypes)
-    output = options.output.with_name("gpu_decoder_steps.csv")
+    output = options.output.with_name("decoder_steps.csv")
     write(output, steps, DecoderStep)
     print(f"A step of the decoder: least microseconds (launches)\n{step_table(steps)}\n")
     for cell in ("gru", "lstm"):

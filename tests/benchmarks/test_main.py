@@ -25,15 +25,71 @@ def test_a_run_prints_tables_and_writes_figures_with_their_origin(tmp_path, caps
     assert about["workloads"]["gru_gates/80x1024"]["float32"]["first_call_seconds"]["eager"]["training"] > 0
 
 
-def test_update_keeps_the_figures_of_other_workloads(tmp_path):
+QUICK = ("--workload", "gru_gates", "--seconds", "0.01", "--baseline", "eager", "--pass", "forward")
+
+
+def test_a_run_keeps_the_figures_of_other_workloads(tmp_path):
     run(tmp_path)
     before = [row for row in results.read(tmp_path)[0] if row.workload.startswith("lstm")]
-    again = ["--workload", "gru_gates", "--scale", "32", "--seconds", "0.01", "--baseline", "--pass", "forward"]
-    assert main([*again, "--output", str(tmp_path), "--update"]) == 0
+    assert main([*QUICK, "--scale", "32", "--output", str(tmp_path)]) == 0
     rows, about = results.read(tmp_path)
     assert [row for row in rows if row.workload.startswith("lstm")] == before
     assert {row.passed for row in rows if row.workload.startswith("gru")} == {"forward"}
     assert set(about["workloads"]) == {"gru_gates/80x1024", "lstm_gates/80x1024"}
+
+
+def test_a_run_that_is_cut_short_keeps_the_workloads_it_measured(tmp_path, monkeypatch):
+    import benchmarks.__main__ as command
+
+    def cut(workload, settings, measure=command.measure):
+        if workload.name.startswith("lstm"):
+            raise KeyboardInterrupt
+        return measure(workload, settings)
+
+    monkeypatch.setattr(command, "measure", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert {row.workload for row in results.read(tmp_path)[0]} == {"gru_gates/80x1024"}
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Results in a folder of the test, with the figures of a machine that this is not."""
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    rows = [
+        Row("gru_gates/80x1024", name, "float32", "forward", time, 1, 1, 1, 1)
+        for name, time in (("eager", 6000.0), ("cpu", 1000.0), ("reference", 1000.0))
+    ]
+    other = {"device": "Another", "system": "Linux", "cores": 64, "threads": 64, "cpu_capability": "AVX512"}
+    results.write(tmp_path / "another", rows, {"machine": other, "commit": "abc", "workloads": {}})
+    return tmp_path
+
+
+def test_a_machine_gets_a_folder_without_asking_and_stands_beside_the_others(elsewhere, capsys):
+    theirs = (elsewhere / "another" / "latest.csv").read_bytes()
+    assert main(list(QUICK)) == 0
+    (own,) = set(elsewhere.iterdir()) - {elsewhere / "another"}
+    about = results.provenance(torch.device("cpu"))
+    assert own == results.folder_of(about["machine"]) and results.machine_of(own) == about["machine"]
+    assert (elsewhere / "another" / "latest.csv").read_bytes() == theirs
+    printed = capsys.readouterr().out
+    compared = printed[printed.index("Beside the figures of another") :].splitlines()[2]
+    assert "1000 ms" in compared and compared.endswith("6.00x")
+    assert main([*QUICK, "--report"]) == 0
+
+
+def test_figures_of_another_machine_are_refused_before_anything_is_measured(elsewhere, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.__main__.measure", None)
+    with pytest.raises(SystemExit) as raised:
+        main([*QUICK, "--output", str(elsewhere / "another")])
+    assert raised.value.code == 2
+    assert "holds figures of device Another" in capsys.readouterr().err
+
+
+def test_a_report_without_figures_says_where_it_looked(elsewhere, capsys):
+    with pytest.raises(SystemExit):
+        main(["--report"])
+    assert "holds no figures; name another folder" in capsys.readouterr().err
 
 
 def test_report_draws_from_the_file_alone(tmp_path, capsys):

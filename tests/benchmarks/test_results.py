@@ -41,3 +41,25 @@ def test_provenance_names_machine_versions_date_and_commit():
     assert about["machine"]["threads"] == torch.get_num_threads()
     assert about["machine"]["device"]
     assert about["date"] and about["commit"]
+
+
+MACHINE = {"device": "A (R) CPU @ 2.10GHz", "system": "Linux", "cores": 4, "threads": 2, "cpu_capability": "AVX2"}
+
+
+def test_a_machines_folder_has_its_name_and_holds_no_other_machines_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    first = results.folder_of(MACHINE)
+    assert first == tmp_path / "a-r-cpu-2.10ghz-2-threads-avx2"
+    results.write(first, [ROW], {"machine": MACHINE})
+    assert results.folder_of(MACHINE) == first
+    second = results.folder_of({**MACHINE, "cores": 8})
+    assert second == tmp_path / "a-r-cpu-2.10ghz-2-threads-avx2-2"
+    assert [name for name, _ in results.of_other_folders(second)] == [first.name]
+    assert list(results.of_other_folders(first)) == []
+
+
+def test_the_committed_figures_lie_where_their_machine_would_write():
+    found = sorted(results.FOLDER.glob("*/latest.json"))
+    assert found
+    for file in found:
+        assert results.folder_of(results.machine_of(file.parent)) == file.parent
