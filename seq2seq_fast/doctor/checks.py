@@ -8,24 +8,23 @@ from dataclasses import dataclass
 
 import torch
 
-from seq2seq_fast.doctor.comparison import (
-    Bound,
-    Comparison,
-    compare,
-    compare_bits,
-    compare_zeros,
-    worst,
-)
-from seq2seq_fast.doctor.evaluate import (
+from seq2seq_fast.cases import Draw, Inputs, Operator, Outputs
+from seq2seq_fast.cases.clock import captured
+from seq2seq_fast.cases.comparison import Comparison, compare_bits, compare_zeros, worst
+from seq2seq_fast.cases.evaluate import (
+    Found,
+    Run,
     call,
-    captured,
-    gradients,
+    compare_all,
+    differences,
+    examined,
+    named_gradients,
+    on,
     poisoned_memory,
     projections,
     truth,
     with_gradients,
 )
-from seq2seq_fast.doctor.operators import Draw, Inputs, Operator, Outputs
 from seq2seq_fast.doctor.results import Check, one_line
 
 
@@ -42,6 +41,9 @@ class Target:
     def draw(self) -> Draw:
         return Draw(self.dtype, self.device)
 
+    def run(self, operator: Operator) -> Run:
+        return on(operator, self.backend)
+
 
 Comparisons = Iterator[Comparison]
 
@@ -49,18 +51,13 @@ Comparisons = Iterator[Comparison]
 def check_outputs(operator: Operator, target: Target) -> Comparisons:
     """Outputs without gradients, at awkward sizes, lengths and masks."""
     for case in operator.cases(target.quick):
-        inputs = operator.inputs(case, target.draw)
-        with torch.no_grad():
-            found = call(operator, inputs, target.backend)
-            true = call(operator, inputs.in_float64(), "reference")
-        yield from _compare(found, true, str(case), operator.bounds(inputs)[0])
+        yield from _outputs(operator, operator.inputs(case, target.draw), target, str(case))
 
 
 def check_gradients(operator: Operator, target: Target) -> Comparisons:
     """Recorded outputs and every gradient, at the same."""
     for case in operator.cases(target.quick):
-        inputs = operator.inputs(case, target.draw)
-        yield from _against_truth(operator, inputs, target, str(case), operator.bounds(inputs))
+        yield from examined(operator, operator.inputs(case, target.draw), target.run(operator), str(case))
 
 
 def check_padding(operator: Operator, target: Target) -> Comparisons:
@@ -68,9 +65,9 @@ def check_padding(operator: Operator, target: Target) -> Comparisons:
     case = operator.degenerate()
     inputs = operator.inputs(case, target.draw)
     operator.fill_padding(inputs)
-    found, true = with_gradients(operator, inputs, target.backend), truth(operator, inputs)
-    for got, want, bound in zip(found, true, operator.bounds(inputs), strict=True):
-        yield from _compare(got, want, str(case), bound)
+    found, true = with_gradients(operator, inputs, target.run(operator)), truth(operator, inputs)
+    yield from differences(found, true, str(case), operator.bounds(inputs))
+    for got, want in zip(found, true, strict=True):
         for name in want:
             yield compare_zeros(name, str(case), got[name], want[name])
 
@@ -80,7 +77,7 @@ def check_large_arguments(operator: Operator, target: Target) -> Comparisons:
     case = operator.degenerate()
     inputs = operator.inputs(case, target.draw)
     if operator.enlarge(inputs):
-        yield from _against_truth(operator, inputs, target, str(case), operator.bounds(inputs, large=True))
+        yield from examined(operator, inputs, target.run(operator), str(case), large=True)
 
 
 def check_spoiled_rows(operator: Operator, target: Target) -> Comparisons:
@@ -88,10 +85,7 @@ def check_spoiled_rows(operator: Operator, target: Target) -> Comparisons:
     case = operator.degenerate()
     inputs = operator.inputs(case, target.draw)
     operator.spoil(inputs)
-    with torch.no_grad():
-        found = call(operator, inputs, target.backend)
-        true = call(operator, inputs.in_float64(), "reference")
-    yield from _compare(found, true, str(case), operator.bounds(inputs)[0])
+    yield from _outputs(operator, inputs, target, str(case))
 
 
 def check_same_bits(operator: Operator, target: Target) -> Comparisons:
@@ -101,7 +95,7 @@ def check_same_bits(operator: Operator, target: Target) -> Comparisons:
         with poisoned_memory(), warnings.catch_warnings():
             # Deterministic mode, wanted for its NaN alone, warns of what torch itself does not promise.
             warnings.simplefilter("ignore")
-            first, again = (with_gradients(operator, inputs, target.backend) for _ in "ab")
+            first, again = (with_gradients(operator, inputs, target.run(operator)) for _ in "ab")
         for one, other in zip(first, again, strict=True):
             for name in one:
                 yield compare_bits(name, str(case), one[name], other[name])
@@ -112,23 +106,23 @@ def check_cuda_graph(operator: Operator, target: Target) -> Comparisons:
     for case in operator.graphed():
         inputs = operator.inputs(case, target.draw).requiring_gradients()
         found = _replayed(operator, inputs, target)
-        for got, want, bound in zip(found, truth(operator, inputs), operator.bounds(inputs), strict=True):
-            yield from _compare(got, want, str(case), bound)
+        yield from differences(found, truth(operator, inputs), str(case), operator.bounds(inputs))
 
 
-def _replayed(operator: Operator, inputs: Inputs, target: Target) -> list[Outputs]:
+def _replayed(operator: Operator, inputs: Inputs, target: Target) -> Found:
     """Outputs and gradients as a graph's replay leaves them."""
-    starts = projections(call(operator, inputs, target.backend))
+    run = target.run(operator)
+    starts = projections(list(call(operator, inputs, run).values()))
     found: list[Outputs] = []
 
-    def run() -> None:
-        outputs = call(operator, inputs, target.backend)
-        found[:] = [outputs, gradients(outputs, inputs.tensors, starts)]
+    def both() -> None:
+        outputs = call(operator, inputs, run)
+        found[:] = [outputs, named_gradients(outputs, inputs.leaves, starts)]
 
-    graph = captured(run)
+    (graph,) = captured(lambda: [both])
     graph.replay()
     torch.cuda.synchronize(target.device)
-    return found
+    return found[0], found[1]
 
 
 CHECKS: dict[str, Callable[[Operator, Target], Comparisons]] = {
@@ -153,24 +147,22 @@ def applicable(operator: Operator, device: torch.device) -> list[str]:
 def run_check(name: str, operator: Operator, target: Target) -> Check | None:
     """Run one; what raises has failed. None where it does not apply to the dtype."""
     about = (target.backend, operator.name, str(target.dtype).removeprefix("torch."), name)
+    check = judged(about, lambda: CHECKS[name](operator, target))
+    return check if check.error or check.compared else None
+
+
+def judged(about: tuple[str, str, str, str], comparisons: Callable[[], Comparisons]) -> Check:
+    """Backend, operator, dtype and check, with what the comparisons say."""
     try:
-        compared = list(CHECKS[name](operator, target))
+        compared = list(comparisons())
     except Exception as error:
         return Check(*about, worst=None, error=one_line(error))
-    if not compared:
-        return None
     failed = tuple(comparison for comparison in compared if not comparison.passed)
     return Check(*about, worst=worst(compared), failed=failed, compared=len(compared))
 
 
-def _against_truth(
-    operator: Operator, inputs: Inputs, target: Target, where: str, bounds: tuple[Bound, Bound]
-) -> Comparisons:
-    found = with_gradients(operator, inputs, target.backend)
-    for got, want, bound in zip(found, truth(operator, inputs), bounds, strict=True):
-        yield from _compare(got, want, where, bound)
-
-
-def _compare(found: Outputs, true: Outputs, where: str, bound: Bound) -> Comparisons:
-    for name, want in true.items():
-        yield compare(name, where, found[name], want, bound)
+def _outputs(operator: Operator, inputs: Inputs, target: Target, where: str) -> Comparisons:
+    with torch.no_grad():
+        found = call(operator, inputs, target.run(operator))
+        true = call(operator, inputs.to(torch.float64), on(operator, "reference"))
+    yield from compare_all(found, true, where, operator.bounds(inputs)[0])

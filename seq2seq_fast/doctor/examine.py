@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 
 import seq2seq_fast
+from seq2seq_fast.cases import OPERATORS, Operator
+from seq2seq_fast.cases.evaluate import exact_products
 from seq2seq_fast.doctor.checks import Target, applicable, run_check
 from seq2seq_fast.doctor.console import Console
 from seq2seq_fast.doctor.environment import describe
-from seq2seq_fast.doctor.evaluate import exact_products
-from seq2seq_fast.doctor.operators import OPERATORS, Operator
 from seq2seq_fast.doctor.report import CHECK_NOTE, timing_note
 from seq2seq_fast.doctor.results import Findings, one_line
 from seq2seq_fast.doctor.timings import Settings, time_operator
@@ -122,13 +122,13 @@ def _run_timings(plan: Plan, served: dict[str, list[torch.dtype]], findings: Fin
     settings = Settings(
         device=plan.device,
         backends=[name for name, dtypes in served.items() if torch.float32 in dtypes],
-        sizes=_timed_sizes(plan),
+        place=_place(plan),
         compiled=not plan.quick,
         seconds=0.25 if plan.quick else 1.5,
     )
     if plan.quick:
         findings.leave_out("torch.compile, and the sizes of a full run", "--quick leaves them out")
-    findings.leave_out("timings in 16 bits", "the reference computes them in float32, which is no fair eager")
+    findings.leave_out("timings in 16 bits", "`python -m benchmarks --dtype bfloat16` of the repository has them")
     for operator in plan.operators:
         before, checked = len(findings.timings), len(findings.checks)
         try:
@@ -140,9 +140,11 @@ def _run_timings(plan: Plan, served: dict[str, list[torch.dtype]], findings: Fin
         _stop_if_lost(plan.device, f"the timing of {operator.name}")
 
 
-def _timed_sizes(plan: Plan) -> str:
-    """A name in :data:`SIZES` that the device does in reasonable time and memory."""
+def _place(plan: Plan) -> str:
+    """A name in :data:`seq2seq_fast.cases.sizes.PLACES` that the device does in reasonable time and memory."""
     if plan.device.type != "cuda":
-        return "small" if plan.quick else "medium"
+        return "small" if plan.quick else "multi30k"
     # Eager PyTorch at the paper's sizes, and its truth in float64, take up to about 20 GiB.
-    return "paper" if not plan.quick and torch.cuda.get_device_properties(plan.device).total_memory > 22e9 else "medium"
+    return (
+        "paper" if not plan.quick and torch.cuda.get_device_properties(plan.device).total_memory > 22e9 else "multi30k"
+    )

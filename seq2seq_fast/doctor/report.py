@@ -124,13 +124,14 @@ CHECK_NOTE = (
 def timing_note(findings: Findings) -> str:
     """What the numbers mean."""
     clock = (
-        "CUDA events; inputs stay in the device's cache; `graph`: replayed from a CUDA graph"
+        "CUDA events, on a cold cache; `graph`: replayed from a CUDA graph"
         if findings.options["device"] == "cuda"
         else "wall clock"
     )
     return (
-        f"float32, medians of interleaved rounds ({clock}). eager is the reference backend, torch.compile compiles it "
-        "(of attention_decoder: its step); first call includes compiling. Matrix products in full float32."
+        f"float32, medians of interleaved rounds ({clock}). eager is what one writes in PyTorch alone, "
+        "torch.compile compiles it (of attention_decoder: its step); first call includes compiling. Matrix products in "
+        "full float32."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from seq2seq_fast.doctor.comparison import Comparison
+from seq2seq_fast.cases.comparison import Comparison
 
 
 @dataclass(frozen=True)

@@ -9,33 +9,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-import seq2seq_fast
-from seq2seq_fast.doctor.clocks import Call, first_call_seconds, interleave, summary
-from seq2seq_fast.doctor.comparison import compare, worst
-from seq2seq_fast.doctor.evaluate import captured, gradients, projections, with_gradients
-from seq2seq_fast.doctor.operators import Case, Draw, Inputs, Operator, Outputs
+from seq2seq_fast.cases import Case, Draw, Inputs, Operator, Outputs
+from seq2seq_fast.cases.clock import Phase, captured, clock_for, first_call_seconds, interleave, summary
+from seq2seq_fast.cases.evaluate import Found, Run, differences, named_gradients, on, projections, truth
+from seq2seq_fast.doctor.checks import judged
 from seq2seq_fast.doctor.results import Check, Findings, Timing, one_line
 
 EAGER, COMPILED, GRAPHED = "eager", "torch.compile", " graph"
 FORWARD, BOTH = "forward", "forward+backward"
 DTYPE = torch.float32
-# "paper": arXiv 1409.0473, appendix A and B.
-SIZES: dict[str, Mapping[str, int]] = {
-    "small": {
-        "batch": 16, "queries": 8, "beams": 5, "source": 20, "target": 8, "embedding": 128, "hidden": 128,
-        "units": 128, "values": 256,
-    },
-    "medium": {
-        "batch": 32, "queries": 20, "beams": 5, "source": 30, "target": 20, "embedding": 256, "hidden": 256,
-        "units": 256, "values": 512,
-    },
-    "paper": {
-        "batch": 80, "queries": 50, "beams": 5, "source": 50, "target": 50, "embedding": 620, "hidden": 1000,
-        "units": 1000, "values": 2000,
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,46 +26,44 @@ class Settings:
     """How to time.
 
     Attributes:
-        sizes: a name in :data:`SIZES`.
+        place: whose sizes, a name in :data:`seq2seq_fast.cases.sizes.PLACES`.
         compiled: torch.compile too; it takes a minute or more.
         seconds: about how long the rounds of one operator and pass take.
     """
 
     device: torch.device
     backends: Sequence[str]
-    sizes: str
+    place: str
     compiled: bool
     seconds: float
 
 
-def case_of(operator: Operator, sizes: str) -> Case:
-    """The sizes that an operator is timed at, with the options that it is checked with first."""
-    named = {name: SIZES[sizes][name] for name in operator.timed_sizes}
-    return Case(named, operator.degenerate().options)
-
-
 def time_operator(operator: Operator, settings: Settings, findings: Findings, progress: Callable[[str], None]) -> None:
     """Check and time one operator, in float32; what fails its check or cannot run is not timed."""
-    case = case_of(operator, settings.sizes)
+    case = operator.at(settings.place)
     findings.timed_at[operator.name] = str(case)
-    bench = _Bench(operator, case, settings.device)
     progress(f"{operator.name}: truth in float64")
-    bench.find_truth()
-    runs: dict[str, Callable[[], Outputs]] = {}
+    bench = _Bench(operator, case, settings.device)
+    runs: dict[str, Run] = {}
+    progress(f"{operator.name}: checking {EAGER}")
+    eager = bench.check(EAGER, _ignoring_memory(operator.eager))
+    if eager.passed:
+        runs[EAGER] = _ignoring_memory(operator.eager)
+    else:
+        findings.leave_out(f"timing of {operator.name}, {EAGER}", eager.explanations[0])
+    if settings.compiled:
+        torch._dynamo.reset()
+        runs[COMPILED] = _ignoring_memory(operator.compiled())
     for backend in settings.backends:
         progress(f"{operator.name}: checking {backend}")
-        check = bench.check(backend)
+        check = bench.check(backend, on(operator, backend))
         findings.checks.append(check)
-        if check.passed:
-            runs[EAGER if backend == "reference" else backend] = bench.on(backend)
-    if settings.compiled:
-        runs[COMPILED] = bench.compiled()
-    order = [EAGER, COMPILED, *settings.backends]
-    runs = {name: runs[name] for name in order if name in runs}
+        if check.passed and backend != "reference":
+            runs[backend] = on(operator, backend)
 
     with uncached_compiler() if settings.compiled else nullcontext():
         for passed in (FORWARD, BOTH):
-            calls: dict[str, Call] = {}
+            calls: dict[str, Phase] = {}
             first: dict[str, float] = {}
             for name, run in runs.items():
                 progress(f"{operator.name}: {'compiling' if name == COMPILED else 'calling'} {name}, {passed}")
@@ -94,74 +75,56 @@ def time_operator(operator: Operator, settings: Settings, findings: Findings, pr
                         break
             progress(f"{operator.name}: timing {passed}")
             if calls:
-                samples = interleave(calls, settings.device, settings.seconds)
+                rounds = {name: lambda turn, call=call: [call] for name, call in calls.items()}
+                samples = interleave(rounds, clock_for(settings.device), settings.seconds)
                 findings.timings += _timings(operator.name, passed, samples, first)
 
 
-def _ways(name: str, call: Call, device: torch.device) -> dict[str, Callable[[], tuple[Call, float]]]:
+def _ignoring_memory(call: Callable[[Inputs], Outputs]) -> Run:
+    return lambda inputs, memory: call(inputs)
+
+
+def _ways(name: str, call: Phase, device: torch.device) -> dict[str, Callable[[], tuple[Phase, float]]]:
     """How a call is timed: as it is and, on CUDA, as the replay of a graph; each with the seconds until it is ready."""
 
-    def graphed() -> tuple[Call, float]:
-        graph: list[torch.cuda.CUDAGraph] = []
-        seconds = first_call_seconds(lambda: graph.append(captured(call)), device)
-        return graph[0].replay, seconds
+    def graphed() -> tuple[Phase, float]:
+        graphs: list[torch.cuda.CUDAGraph] = []
+        seconds = first_call_seconds(lambda: graphs.extend(captured(lambda: [call])), device)
+        return graphs[0].replay, seconds
 
-    ways: dict[str, Callable[[], tuple[Call, float]]] = {name: lambda: (call, first_call_seconds(call, device))}
+    ways: dict[str, Callable[[], tuple[Phase, float]]] = {name: lambda: (call, first_call_seconds(call, device))}
     if device.type == "cuda":
         ways[name + GRAPHED] = graphed
     return ways
 
 
 class _Bench:
-    """An operator's inputs at the timed size, and what is called on them."""
+    """An operator's inputs at the timed size, their truth, and what is called on them."""
 
     def __init__(self, operator: Operator, case: Case, device: torch.device):
-        self.operator, self.case, self.device = operator, case, device
+        self.operator, self.where = operator, str(case)
         self.inputs: Inputs = operator.inputs(case, Draw(DTYPE, device)).requiring_gradients()
         with torch.no_grad():
             # Without lengths and masks a memory holds the very keys and values that gradients are taken for.
             self.memory = operator.prepare(self.inputs)
-        self.starts: list[Tensor] = []
-        self.truth: tuple[Outputs, dict[str, Tensor]] = ({}, {})
+        # On the device that is timed: on the CPU it would take minutes.
+        self.truth = truth(operator, self.inputs, device=device)
+        self.starts = projections([output.to(DTYPE) for output in self.truth[0].values()])
 
-    def find_truth(self) -> None:
-        """The reference in float64, on the device that is timed: on the CPU it would take minutes."""
-        self.truth = with_gradients(self.operator, self.inputs.in_float64(self.device), "reference")
-        self.starts = projections({name: output.to(DTYPE) for name, output in self.truth[0].items()})
-
-    def on(self, backend: str) -> Callable[[], Outputs]:
-        return lambda: self.operator.call(self.inputs, self.memory, backend)
-
-    def compiled(self) -> Callable[[], Outputs]:
-        torch._dynamo.reset()
-        if self.operator.is_loop:
-            # Unrolling the loop takes the compiler minutes: its step is compiled, as one would do by hand.
-            step = torch.compile(seq2seq_fast.attention_decoder_step, dynamic=False)
-            return lambda: self.operator.call_in_steps(self.inputs, step)
-        return torch.compile(self.on("reference"), dynamic=False)
-
-    def pass_of(self, run: Callable[[], Outputs], passed: str) -> Call:
+    def pass_of(self, run: Run, passed: str) -> Phase:
         if passed == FORWARD:
-            return torch.no_grad()(run)
-        return lambda: gradients(run(), self.inputs.tensors, self.starts)
+            return lambda: torch.no_grad()(run)(self.inputs, self.memory)
+        return lambda: self._both(run)
 
-    def check(self, backend: str) -> Check:
-        """A backend's outputs and gradients at this size, where kernels take other paths than at awkward sizes."""
-        about = (backend, self.operator.name, "float32", "the size that is timed")
-        where = str(self.case)
-        try:
-            outputs = self.on(backend)()
-            found = outputs, gradients(outputs, self.inputs.tensors, self.starts)
-            bounds = self.operator.bounds(self.inputs)
-            compared = [
-                compare(name, where, got[name], want[name], bound)
-                for got, want, bound in zip(found, self.truth, bounds, strict=True)
-                for name in want
-            ]
-        except Exception as error:
-            return Check(*about, worst=None, error=one_line(error))
-        failed = tuple(comparison for comparison in compared if not comparison.passed)
-        return Check(*about, worst=worst(compared), failed=failed, compared=len(compared))
+    def check(self, name: str, run: Run) -> Check:
+        """Outputs and gradients at this size, where kernels take other paths than at awkward sizes."""
+        about = (name, self.operator.name, "float32", "the size that is timed")
+        bounds = self.operator.bounds(self.inputs)
+        return judged(about, lambda: differences(self._both(run), self.truth, self.where, bounds))
+
+    def _both(self, run: Run) -> Found:
+        outputs = run(self.inputs, self.memory)
+        return outputs, named_gradients(outputs, self.inputs.leaves, self.starts)
 
 
 @contextmanager
@@ -180,11 +143,11 @@ def uncached_compiler() -> Iterator[None]:
 
 
 def _timings(
-    operator: str, passed: str, samples: Mapping[str, Sequence[float]], first: Mapping[str, float]
+    operator: str, passed: str, samples: Mapping[str, Sequence[Sequence[float]]], first: Mapping[str, float]
 ) -> list[Timing]:
-    medians = {name: summary(times)[0] for name, times in samples.items()}
-    eager = medians.get(EAGER, torch.nan)
+    summaries = {name: summary([sum(phases) for phases in rounds]) for name, rounds in samples.items()}
+    eager = summaries.get(EAGER, (torch.nan,))[0]
     return [
-        Timing(operator, passed, name, *summary(times), len(times), first[name], eager / medians[name])
-        for name, times in samples.items()
+        Timing(operator, passed, name, *found, len(samples[name]), first[name], eager / found[0])
+        for name, found in summaries.items()
     ]

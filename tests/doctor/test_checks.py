@@ -1,13 +1,14 @@
 import pytest
 import torch
 
+from seq2seq_fast.cases import OPERATORS, Draw
+from seq2seq_fast.cases.attention_decoder import AttentionDecoder
+from seq2seq_fast.cases.gru_cell import GRUCell
+from seq2seq_fast.cases.lstm_cell import LSTMCell
 from seq2seq_fast.cuda_kernels.plan import H100, plan_decoder
 from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 from seq2seq_fast.doctor import checks
 from seq2seq_fast.doctor.checks import CHECKS, Target, applicable, run_check
-from seq2seq_fast.doctor.operators import OPERATORS, Draw
-from seq2seq_fast.doctor.operators.cells import GRUCell, LSTMCell
-from seq2seq_fast.doctor.operators.decoder import AttentionDecoder
 from tests.doctor.backends import backend_for_tests
 from tests.support.cudafiber.emulated import emulated
 from tests.support.engines import ENGINES
@@ -111,7 +112,8 @@ def test_what_a_graph_replays_is_compared(monkeypatch, operator, replayed):
     class Graph:
         """Stands for a CUDA graph: a capture runs nothing, a replay writes into the captured outputs."""
 
-        def __init__(self, run):
+        def __init__(self, phases_of):
+            (run,) = phases_of()
             run()
             self.captured = run.__closure__
 
@@ -122,7 +124,7 @@ def test_what_a_graph_replays_is_compared(monkeypatch, operator, replayed):
                         for tensor in tensors.values():
                             tensor.detach().zero_()
 
-    monkeypatch.setattr(checks, "captured", Graph)
+    monkeypatch.setattr(checks, "captured", lambda phases_of: [Graph(phases_of)])
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     check = run_check("CUDA graph replay", operator, Target("reference", CPU, torch.float32))
     assert check.passed == (replayed == "as captured"), check.explanations

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import seq2seq_fast.cli
-from seq2seq_fast.doctor import command, examine, main, timings
+from seq2seq_fast.cases.lstm_cell import LSTMCell
+from seq2seq_fast.cases.sizes import PLACES
+from seq2seq_fast.doctor import command, examine, main
 from seq2seq_fast.doctor.console import Console
-from seq2seq_fast.doctor.operators.cells import LSTMCell
 from tests.doctor.backends import backend_for_tests
 
 HEAVY = ("lightning", "sentencepiece", "sacrebleu", "matplotlib", "jsonargparse", "tensorboard", "datasets", "pandas")
@@ -30,7 +31,8 @@ def only_shipped_backends(monkeypatch):
 @pytest.fixture(autouse=True)
 def one_small_operator(monkeypatch):
     monkeypatch.setattr(command, "Plan", partial(examine.Plan, operators=(LSTMCell(),)))
-    monkeypatch.setitem(timings.SIZES, "small", dict.fromkeys(timings.SIZES["small"], 3))
+    small = PLACES["small"]
+    monkeypatch.setitem(PLACES, "small", small._replace(sizes=dict.fromkeys(small.sizes, 3)))
 
 
 def test_a_healthy_installation_exits_0_with_a_complete_report(tmp_path, capsys):

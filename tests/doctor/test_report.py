@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from seq2seq_fast.cases.comparison import Comparison
 from seq2seq_fast.doctor import report
-from seq2seq_fast.doctor.comparison import Comparison
 from seq2seq_fast.doctor.environment import describe
 from seq2seq_fast.doctor.results import Check, Findings, Timing
 

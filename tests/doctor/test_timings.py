@@ -1,21 +1,21 @@
 import pytest
 import torch
 
+from seq2seq_fast.cases.attention_decoder import AttentionDecoder
+from seq2seq_fast.cases.lstm_cell import LSTMCell
+from seq2seq_fast.cases.sizes import PLACES
 from seq2seq_fast.doctor import timings
-from seq2seq_fast.doctor.clocks import interleave, summary
-from seq2seq_fast.doctor.operators.cells import LSTMCell
-from seq2seq_fast.doctor.operators.decoder import AttentionDecoder
 from seq2seq_fast.doctor.results import Findings
 from seq2seq_fast.doctor.timings import Settings, time_operator
 from tests.doctor.backends import backend_for_tests
 
 CPU = torch.device("cpu")
-TINY = dict.fromkeys(timings.SIZES["small"], 3)
+TINY = PLACES["small"]._replace(sizes=dict.fromkeys(PLACES["small"].sizes, 3))
 
 
 @pytest.fixture(autouse=True)
 def tiny_sizes(monkeypatch):
-    monkeypatch.setitem(timings.SIZES, "small", TINY)
+    monkeypatch.setitem(PLACES, "small", TINY)
 
 
 def timed(operator, backends, compiled=False):
@@ -27,18 +27,6 @@ def timed(operator, backends, compiled=False):
 
 def contenders(findings):
     return [(timing.passed, timing.contender) for timing in findings.timings]
-
-
-def test_each_round_starts_with_another_call_and_runs_each_once():
-    order = []
-    samples = interleave({name: lambda name=name: order.append(name) for name in "abc"}, CPU, seconds=0)
-    rounds = ["".join(order[i : i + 3]) for i in range(0, len(order), 3)]
-    assert rounds == ["abc", "abc", "bca", "cab", "abc", "bca"]
-    assert {len(times) for times in samples.values()} == {5}
-
-
-def test_the_summary_is_in_milliseconds():
-    assert summary([0.001, 0.002, 0.009]) == pytest.approx((2.0, 1.2, 7.6))
 
 
 def test_a_right_backend_is_timed_beside_eager():
@@ -78,7 +66,7 @@ def test_on_cuda_every_call_is_timed_as_the_replay_of_a_graph_too(monkeypatch):
         def replay(self):
             return "replayed"
 
-    monkeypatch.setattr(timings, "captured", lambda call: Graph())
+    monkeypatch.setattr(timings, "captured", lambda phases_of: [Graph()])
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     ways = timings._ways("eager", lambda: "called", torch.device("cuda"))
     assert {name: make()[0]() for name, make in ways.items()} == {"eager": "called", "eager graph": "replayed"}
@@ -92,4 +80,4 @@ def test_torch_compile_is_given_the_operator_or_the_step_of_a_loop(monkeypatch, 
     findings, _ = timed(operator, ["reference"], compiled=True)
     assert [name for _, name in contenders(findings)] == ["eager", "torch.compile"] * 2
     names = [function.__name__ for function in given]
-    assert names == (["attention_decoder_step"] if operator.is_loop else ["<lambda>"])
+    assert names == (["eager_step"] if operator.name == "attention_decoder" else ["eager"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,17 +12,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Bound:
-    """The error allowed: ``absolute + max|truth| (relative + roundings eps)``, with eps of the dtype of the result.
+    """The error allowed: ``absolute + scale (relative + roundings eps)``, with eps of the dtype of the result.
 
+    The scale is ``max|truth|``, or ``floor`` times that of the largest tensor compared with it where that is more.
     Without ``absolute`` an all-zero truth demands zeros.
     """
 
     absolute: float = 0.0
     relative: float = 0.0
     roundings: float = 0.0
+    floor: float = 0.0
 
     def allowed(self, scale: float, dtype: torch.dtype) -> float:
         return self.absolute + scale * (self.relative + self.roundings * torch.finfo(dtype).eps)
+
+    def at_least(self, relative: float) -> Bound:
+        return replace(self, relative=max(self.relative, relative))
 
 
 EXACT = Bound()
@@ -58,8 +63,12 @@ class Comparison:
         return math.inf if math.isnan(self.error) or self.allowed == 0 else self.error / self.allowed
 
 
-def compare(tensor: str, where: str, found: Tensor, truth: Tensor, bound: Bound) -> Comparison:
-    """``found``, of any dtype and device, beside ``truth``; NaN and infinities must stand where truth has them."""
+def compare(tensor: str, where: str, found: Tensor, truth: Tensor, bound: Bound, floor: float = 0.0) -> Comparison:
+    """``found``, of any dtype and device, beside ``truth``; NaN and infinities must stand where truth has them.
+
+    Args:
+        floor: the scale of the bound is at least this.
+    """
     if found.shape != truth.shape:
         return _unlike(tensor, where, f"shape {tuple(found.shape)}, wanted {tuple(truth.shape)}")
     got, want = found.detach().double(), truth.detach().double().to(found.device)
@@ -73,7 +82,7 @@ def compare(tensor: str, where: str, found: Tensor, truth: Tensor, bound: Bound)
     got, want = got[~odd], want[~odd]
     if want.numel() == 0:
         return Comparison(tensor, where, 0.0, 0.0)
-    error, scale = float((got - want).abs().max()), float(want.abs().max())
+    error, scale = float((got - want).abs().max()), max(floor, float(want.abs().max()))
     return Comparison(tensor, where, error, bound.allowed(scale, found.dtype))
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq_fast.doctor.comparison import EXACT, Bound, Comparison, compare, compare_bits, compare_zeros, worst
+from seq2seq_fast.cases.comparison import EXACT, Bound, Comparison, compare, compare_bits, compare_zeros, worst
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 NAN, INF = math.nan, math.inf
