@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention
 from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
 from seq2seq_fast.nn.attention_kinds import make_attention
 from seq2seq_fast.nn.cell_kinds import make_cell
@@ -16,6 +15,8 @@ from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.dropout import DecoderDropout, check_probability
 from seq2seq_fast.nn.encoder import EncoderOutput
+from seq2seq_fast.nn.fused_layer import fused_layer
+from seq2seq_fast.nn.plain import parameter_dtype
 from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
 from seq2seq_fast.ops.attention_decoder import decode_sequence
@@ -107,8 +108,8 @@ class AttentionDecoder(nn.Module):
             ("recurrent_dropout", recurrent_dropout),
         ):
             check_probability(name, probability)
-        self.hidden_size, self.readout_size = hidden_size, readout_size
-        self.residual = residual
+        self.embedding_size, self.hidden_size, self.readout_size = embedding_size, hidden_size, readout_size
+        self.cell, self.residual = cell, residual
         self.attends_before = attention_position == "before"
         self.input_feeding = input_feeding and not self.attends_before
 
@@ -148,21 +149,22 @@ class AttentionDecoder(nn.Module):
         """
         layers: list[Any] = []
         for cell, bridge in zip(self.cells, self.bridges, strict=True):
-            initial = torch.tanh(bridge(encoded.summary)).to(cell.weight_hh.dtype)
-            layers.append(initial.chunk(2, dim=1) if cell.kind == "lstm" else initial)
+            initial = torch.tanh(bridge(encoded.summary)).to(parameter_dtype(cell, encoded.summary.dtype))
+            layers.append(initial.chunk(2, dim=1) if self.cell == "lstm" else initial)
+        first, batch = hidden_of(layers[0]), encoded.summary.shape[0]
         memory = context = feed = history = None
         if self.attention is None:
             context = hidden_of(encoded.final_states[-1])
         else:
             weight = None
-            if project_values and self._fusible():
-                weight = self.cells[0].weight_ih[:, self.embedding.embedding_dim :]
+            if project_values and (fused := self._fused_layer()) is not None:
+                weight = fused["weight_ih"][:, self.embedding_size :]
             memory = self.attention.memory(encoded.outputs, lengths=encoded.lengths, context_weight=weight)
             if isinstance(self.attention, HistoryAttention):
                 history = self.attention.first(memory)
         if self.input_feeding:
-            feed = self.output.weight.new_zeros(encoded.summary.shape[0], self.readout_size)
-        masks = self.dropout.masks(encoded.summary.shape[0], self.cells[0].weight_hh)
+            feed = first.new_zeros(batch, self.readout_size)
+        masks = self.dropout.masks(batch, first)
         return DecoderState(tuple(layers), memory, context, feed, history, masks)
 
     def forward(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderOutput:
@@ -178,12 +180,13 @@ class AttentionDecoder(nn.Module):
         if state.beams is not None:
             raise ValueError(f"whole sequences need a state without beams; this one has {state.beams}")
         embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
-        if not self._is_sequential():
-            return self._run_sequence(embedded, state, need_weights)
+        fused = self._fused_layer()
+        if not self._is_sequential(fused):
+            return self._run_sequence(embedded, state, need_weights, fused)
         readouts: list[Any] = []
         weights: list[Any] = []
         for position in embedded.unbind(1):
-            readout, state, attention = self._advance(position, state, need_weights)
+            readout, state, attention = self._advance(position, state, need_weights, fused)
             readouts.append(readout)
             weights.append(attention)
         stacked = _stack(readouts, embedded.new_empty(*tokens.shape, self.readout_size))
@@ -198,37 +201,38 @@ class AttentionDecoder(nn.Module):
         check_tensor("tokens", tokens, "[B, K]" if beams else "[B]", state.batch, *beams)
         check_tokens("tokens", tokens)
         embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
-        readout, state, weights = self._advance(embedded, state, need_weights)
+        readout, state, weights = self._advance(embedded, state, need_weights, self._fused_layer())
         return DecoderStep(self.logits(readout), state, weights)
 
     def logits(self, readout: Tensor) -> Tensor:
         """readout [..., R] -> logits [..., V]."""
         return self.output(readout)
 
-    def _fusible(self) -> bool:
-        """Whether the first layer is the ``attention_decoder`` operator."""
-        attention = isinstance(self.attention, AdditiveAttention) and not isinstance(self.attention, HistoryAttention)
-        return self.attends_before and attention and self.context_cell is None and not self.cells[0].layer_norm
+    def _fused_layer(self) -> dict[str, Any] | None:
+        """The first layer as arguments of the ``attention_decoder`` operators; None where it has to be called."""
+        attends_first = self.attends_before and self.context_cell is None
+        return fused_layer(self.attention, self.cells[0]) if attends_first else None
 
-    def _is_sequential(self) -> bool:
+    def _is_sequential(self, fused: dict[str, Any] | None) -> bool:
         """Whether a position's input waits for the position before in a way that no operator serves."""
         if isinstance(self.attention, HistoryAttention):
             return True
         if self.attends_before:
-            return self.attention is not None and not self._fusible()
+            return self.attention is not None and fused is None
         return self.input_feeding
 
-    def _run_sequence(self, embedded: Tensor, state: DecoderState, need_weights: bool) -> DecoderOutput:
+    def _run_sequence(
+        self, embedded: Tensor, state: DecoderState, need_weights: bool, fused: dict[str, Any] | None
+    ) -> DecoderOutput:
         """All positions at once: embedded [B, Ty, E]."""
         layers: list[Any] = []
         hidden, context, weights = embedded, None, None
         for index, cell in enumerate(self.cells):
             state_mask = state.masks.get(f"recurrent.{index}")
-            if index == 0 and self._fusible():
+            if index == 0 and fused is not None:
                 hidden, context, weights, final = decode_sequence(
-                    embedded, state.layers[0], state.source(), state_mask=state_mask, need_weights=need_weights,
-                    **self._first_layer(),
-                )  # fmt: skip
+                    embedded, state.layers[0], state.source(), state_mask=state_mask, need_weights=need_weights, **fused
+                )
             else:
                 if index == 0 and self.attends_before:
                     context, _, _ = self._attend(embedded, state, False)
@@ -242,7 +246,7 @@ class AttentionDecoder(nn.Module):
         return DecoderOutput(readout, weights, replace(state, layers=tuple(layers)))
 
     def _advance(
-        self, embedded: Tensor, state: DecoderState, need_weights: bool
+        self, embedded: Tensor, state: DecoderState, need_weights: bool, fused: dict[str, Any] | None
     ) -> tuple[Tensor, DecoderState, Tensor | None]:
         """One position: embedded [B, E] or [B, K, E] -> readout, the next state, attention weights."""
         layers: list[Any] = []
@@ -252,11 +256,10 @@ class AttentionDecoder(nn.Module):
             state_mask = state.masks.get(f"recurrent.{index}")
             if state_mask is not None:
                 state_mask = per_beam(state_mask, embedded).expand_as(hidden_of(previous))
-            if index == 0 and self._fusible():
+            if index == 0 and fused is not None:
                 new, context, weights = attention_decoder_step(
-                    embedded, previous, state.source(), state_mask=state_mask, need_weights=need_weights,
-                    **self._first_layer(),
-                )  # fmt: skip
+                    embedded, previous, state.source(), state_mask=state_mask, need_weights=need_weights, **fused
+                )
                 hidden = hidden_of(new)
             else:
                 previous = mask_hidden(previous, state_mask)
@@ -299,17 +302,6 @@ class AttentionDecoder(nn.Module):
         assert context is not None
         seen = (hidden, context, embedded) if self.attends_before else (hidden, context)
         return self.dropout(self.readout(*seen), "readout", state.masks)
-
-    def _first_layer(self) -> dict[str, Any]:
-        """The first layer's arguments of the ``attention_decoder`` operators."""
-        attention = self.attention
-        assert isinstance(attention, AdditiveAttention)
-        query, cell = attention.query_projection, self.cells[0]
-        return {
-            "query_weight": query.weight, "query_bias": query.bias, "v": attention.v,
-            "weight_ih": cell.weight_ih, "weight_hh": cell.weight_hh, "bias_ih": cell.bias_ih, "bias_hh": cell.bias_hh,
-            "cell": cell.kind, "reset_after": cell.reset_after,
-        }  # fmt: skip
 
 
 def _stack(rows: list[Tensor], empty: Tensor) -> Tensor:

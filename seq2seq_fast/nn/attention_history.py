@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention
+from seq2seq_fast.nn.plain import parameter_dtype
 from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import cast_like, no_autocast
 from seq2seq_fast.ops.checks import check_choice, check_tensor
+from seq2seq_fast.ops.record import Record, register_record
 from seq2seq_fast.reference import additive_attention as reference
 from seq2seq_fast.reference import attention_history as features
 from seq2seq_fast.reference.precision import accumulation_dtype
@@ -18,8 +22,9 @@ from seq2seq_fast.reference.precision import accumulation_dtype
 HISTORIES = ("location", "cumulative", "coverage")
 
 
-@dataclass(frozen=True)
-class AttentionHistory:
+@register_record
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionHistory(Record):
     """Where a batch has attended before.
 
     Attributes:
@@ -34,9 +39,8 @@ class AttentionHistory:
         """The function applied to what changes from position to position."""
         return replace(self, attended=function(self.attended))
 
-    def select(self, index: Tensor) -> AttentionHistory:
-        """The sources named by ``index``, in that order."""
-        return AttentionHistory(self.attended[index], None if self.fertility is None else self.fertility[index])
+    def _to(self, device: torch.device | None, dtype: torch.dtype | None, non_blocking: bool) -> AttentionHistory:
+        return super()._to(device, None if dtype is None else accumulation_dtype(dtype), non_blocking)
 
 
 class HistoryAttention(AdditiveAttention):
@@ -55,7 +59,8 @@ class HistoryAttention(AdditiveAttention):
         history = layer.first(memory)
         context, weights, history = layer.attend_next(query, memory, history)
 
-    Called as other layers are, every query is a first one.
+    Called as other layers are, every query is a first one; called with ``history=`` it returns what ``attend_next``
+    does.
 
     Args:
         query_size, key_size, attention_size: as in `AdditiveAttention`.
@@ -85,6 +90,7 @@ class HistoryAttention(AdditiveAttention):
             filters = 1
         else:
             self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
+        self.feature_size = filters
         self.feature_projection = nn.Linear(filters, attention_size, bias=False)
 
     def first(self, memory: AttentionMemory) -> AttentionHistory:
@@ -93,8 +99,7 @@ class HistoryAttention(AdditiveAttention):
         attended = memory.keys.new_zeros(memory.batch, memory.source_length, dtype=dtype)
         if self.kind != "coverage":
             return AttentionHistory(attended)
-        weight, bias = self.fertility.weight, self.fertility.bias
-        return AttentionHistory(attended, features.fertility(memory.values, weight, bias, dtype))
+        return AttentionHistory(attended, features.fertility(self.fertility(memory.values).squeeze(2), dtype))
 
     def attend_next(
         self, query: Tensor, memory: AttentionMemory, history: AttentionHistory
@@ -104,6 +109,16 @@ class HistoryAttention(AdditiveAttention):
         Returns:
             context [B, D] or [B, K, D], weights [B, Tx] or [B, K, Tx], history.
         """
+        return self(query, memory=memory, history=history)
+
+    def forward(self, query: Tensor, *arguments: Any, history: AttentionHistory | None = None, **options: Any) -> Any:
+        if history is None:
+            return super().forward(query, *arguments, **options)
+        return self._attend_next(query, options["memory"], history)
+
+    def _attend_next(
+        self, query: Tensor, memory: AttentionMemory, history: AttentionHistory
+    ) -> tuple[Tensor, Tensor, AttentionHistory]:
         single = query.dim() == 2
         if single:
             check_tensor("query", query, "[B, Q]", memory.batch, self.query_size)
@@ -125,14 +140,17 @@ class HistoryAttention(AdditiveAttention):
         history = self.first(memory)
         if query.dim() == 3:
             history = history.map(lambda attended: attended.unsqueeze(1).expand(-1, query.shape[1], -1))
-        context, weights, _ = self.attend_next(query, memory, history)
+        context, weights, _ = self._attend_next(query, memory, history)
         return context, weights if need_weights else None
 
     def _features(self, attended: Tensor, history: AttentionHistory) -> Tensor:
         """V f [B, K, Tx, A] of what has been attended to [B, K, Tx]."""
+        dtype = parameter_dtype(self.feature_projection, attended.dtype)
         if self.kind == "coverage":
             assert history.fertility is not None
-            found = features.coverage_features(attended, history.fertility, self.feature_projection.weight.dtype)
+            found = features.coverage_features(attended, history.fertility, dtype)
+        elif attended.numel() == 0:
+            found = attended.new_zeros(*attended.shape, self.feature_size, dtype=dtype)
         else:
-            found = features.location_features(attended, self.filters.weight)
+            found = features.location_features(attended, self.filters, dtype)
         return self.feature_projection(found)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from seq2seq_fast.nn.plain import parameter_dtype
 from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import check_backend, choose_backend
 from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
@@ -57,7 +58,7 @@ class RecurrentCell(nn.Module):
 
     def zero_state(self, input: Tensor) -> Any:
         """The state of zeros for input [B, ...], in the weights' dtype."""
-        return self.weight_hh.new_zeros(input.shape[0], self.hidden_size)
+        return zero_state(self, self.kind, self.hidden_size, input)
 
     def step(self, input: Tensor, state: Any) -> Any:
         """One step of a batch: input [B, E], state [B, H] (LSTM: a pair) -> the new state."""
@@ -147,12 +148,19 @@ class LSTMCell(RecurrentCell):
     kind = "lstm"
     gates = 4
 
-    def zero_state(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        # Two tensors: torch.compile traces no autograd function that takes one tensor twice.
-        return super().zero_state(input), super().zero_state(input)
-
     def step(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return lstm_cell(input, state, *_parameters(self), backend=self.backend)
+
+
+def zero_state(cell: nn.Module, kind: str, size: int, input: Tensor) -> Any:
+    """The state of zeros [B, size] of a cell of this kind (LSTM: a pair), whatever module serves as the cell."""
+    dtype = parameter_dtype(cell, input.dtype)
+
+    def zeros() -> Tensor:
+        return input.new_zeros(input.shape[0], size, dtype=dtype)
+
+    # Two tensors: torch.compile traces no autograd function that takes one tensor twice.
+    return (zeros(), zeros()) if kind == "lstm" else zeros()
 
 
 def map_state(function: Any, state: Any) -> Any:
@@ -165,9 +173,9 @@ def hidden_of(state: Any) -> Tensor:
     return state[0] if isinstance(state, tuple) else state
 
 
-def step_beams(cell: RecurrentCell, inputs: Tensor, state: Any) -> Any:
-    """A cell's step on [B, E] or [B, K, E]."""
+def step_beams(cell: nn.Module, inputs: Tensor, state: Any) -> Any:
+    """A cell called on [B, E] or [B, K, E]."""
     if inputs.dim() == 2:
-        return cell.step(inputs, state)
-    flat = cell.step(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
+        return cell(inputs, state)
+    flat = cell(inputs.flatten(0, 1), map_state(lambda part: part.flatten(0, 1), state))
     return map_state(lambda part: part.unflatten(0, inputs.shape[:2]), flat)

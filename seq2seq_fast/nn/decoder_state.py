@@ -11,10 +11,12 @@ from torch import Tensor
 from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import hidden_of, map_state
 from seq2seq_fast.ops.attention_memory import AttentionMemory
+from seq2seq_fast.ops.record import Record, register_record
 
 
-@dataclass(frozen=True)
-class DecoderState:
+@register_record
+@dataclass(frozen=True, eq=False, repr=False)
+class DecoderState(Record):
     """All that the next position needs. A step returns a new state and leaves the old one as it was.
 
     What belongs to a source (memory, context, masks) has one row a source, however many beams decode it.
@@ -58,17 +60,6 @@ class DecoderState:
             raise ValueError("this state has no fixed context: it was made by a decoder with attention")
         return self.context
 
-    def select(self, index: Tensor) -> DecoderState:
-        """The sources named by ``index`` ([N] int64, or [B] bool), in that order: sentences that are still decoded."""
-        state = self._map(lambda part: part[index])
-        return replace(
-            state,
-            memory=None if self.memory is None else self.memory.select(index),
-            context=None if self.context is None else self.context[index],
-            history=None if self.history is None else self.history.select(index),
-            masks={name: mask[index] for name, mask in self.masks.items()},
-        )
-
     def expand(self, beams: int) -> DecoderState:
         """K beams a source that start alike: [B, H] becomes [B, K, H]; keys and values are not repeated."""
         if self.beams is not None:
@@ -95,6 +86,7 @@ class DecoderState:
         )
 
 
+@register_record
 class DecoderOutput(NamedTuple):
     """What a decoder returns for whole sequences.
 
@@ -109,6 +101,7 @@ class DecoderOutput(NamedTuple):
     state: DecoderState
 
 
+@register_record
 class DecoderStep(NamedTuple):
     """What a decoder returns for one position, with the leading axes of its tokens.
 

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.cell_kinds import make_cell
-from seq2seq_fast.nn.cells import hidden_of, map_state
+from seq2seq_fast.nn.cells import hidden_of, zero_state
 from seq2seq_fast.nn.dropout import check_probability, dropout_mask, sequence_dropout
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.nn.recurrence import run_recurrence
 from seq2seq_fast.ops.checks import check_tensor, check_tokens
+from seq2seq_fast.ops.record import Record, register_record
 
 
-@dataclass(frozen=True)
-class EncoderOutput:
+@register_record
+@dataclass(frozen=True, eq=False, repr=False)
+class EncoderOutput(Record):
     """What an :class:`Encoder` returns.
 
     Attributes:
@@ -32,15 +34,6 @@ class EncoderOutput:
     lengths: Tensor | None
     final_states: tuple[Any, ...]
     summary: Tensor
-
-    def select(self, index: Tensor) -> EncoderOutput:
-        """The sources named by ``index`` ([N] int64, or [B] bool), in that order."""
-        return EncoderOutput(
-            self.outputs[index],
-            None if self.lengths is None else self.lengths[index],
-            tuple(map_state(lambda part: part[index], state) for state in self.final_states),
-            self.summary[index],
-        )
 
 
 class Encoder(nn.Module):
@@ -89,7 +82,7 @@ class Encoder(nn.Module):
             ("recurrent_dropout", recurrent_dropout),
         ):
             check_probability(name, probability)
-        self.input_size, self.hidden_size = input_size, hidden_size
+        self.input_size, self.hidden_size, self.cell = input_size, hidden_size, cell
         self.output_size, self.summary_size = hidden_size * (2 if bidirectional else 1), hidden_size
         self.dropout, self.embedding_dropout, self.recurrent_dropout = dropout, embedding_dropout, recurrent_dropout
         self.variational, self.residual, self.bidirectional = variational, residual, bidirectional
@@ -142,11 +135,12 @@ class Encoder(nn.Module):
             directions.append((self.backward_cells[layer], True))
         outputs, finals = [], []
         for cell, reverse in directions:
+            state = zero_state(cell, self.cell, self.hidden_size, inputs)
             state_mask = None
             if self.training and self.recurrent_dropout > 0:
-                size = (inputs.shape[0], self.hidden_size)
-                state_mask = dropout_mask(cell.weight_hh, *size, probability=self.recurrent_dropout)
-            output, final = run_recurrence(cell, inputs, lengths=lengths, reverse=reverse, state_mask=state_mask)
+                like = hidden_of(state)
+                state_mask = dropout_mask(like, *like.shape, probability=self.recurrent_dropout)
+            output, final = run_recurrence(cell, inputs, state, lengths=lengths, reverse=reverse, state_mask=state_mask)
             outputs.append(output)
             finals.append(final)
         if len(directions) == 1:

@@ -6,10 +6,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from seq2seq_fast.nn.cells import RecurrentCell, hidden_of, map_state
+from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell, hidden_of, map_state
 from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
+from seq2seq_fast.nn.plain import is_plain
 from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import choose_backend
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
@@ -19,7 +20,7 @@ SATURATING = 1e4
 
 
 def run_recurrence(
-    cell: RecurrentCell,
+    cell: nn.Module,
     inputs: Tensor,
     state: Any = None,
     *,
@@ -28,6 +29,9 @@ def run_recurrence(
     state_mask: Tensor | None = None,
 ) -> tuple[Tensor, Any]:
     """Run a cell over sequences.
+
+    A cell of this package runs over whole sequences in one call. Any other module with a cell's interface, and a cell
+    with hooks, is called position by position.
 
     Args:
         inputs: [B, T, E], finite in padding too.
@@ -42,16 +46,17 @@ def run_recurrence(
     """
     if state is None:
         state = cell.zero_state(inputs)
-    if choose_backend(cell.backend, inputs) == "cpu" and not cell.layer_norm:
+    plain = is_plain(cell, RNNCell, GRUCell, LSTMCell)
+    if plain and choose_backend(cell.backend, inputs) == "cpu":
         return recurrent_sequence(
             inputs, state, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, lengths=lengths,
             state_mask=state_mask, reverse=reverse, cell=cell.kind, reset_after=cell.reset_after, backend="cpu",
         )  # fmt: skip
     if inputs.shape[1] == 0:
-        return hidden_of(state).new_empty(inputs.shape[0], 0, cell.hidden_size), state
+        return hidden_of(state).unsqueeze(1)[:, :0], state
     if reverse:
         inputs = reverse_sequences(inputs, lengths)
-    if state_mask is None and cell.reset_after and not cell.layer_norm:
+    if plain and state_mask is None and cell.reset_after:
         outputs, final = _run_library(cell, inputs, state, lengths)
     else:
         outputs, final = _run_steps(cell, inputs, state, lengths, state_mask)
@@ -110,17 +115,17 @@ def _holding_column(cell: RecurrentCell) -> Tensor:
 
 
 def _run_steps(
-    cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tensor | None, state_mask: Tensor | None
+    cell: nn.Module, inputs: Tensor, state: Any, lengths: Tensor | None, state_mask: Tensor | None
 ) -> tuple[Tensor, Any]:
-    """Step by step, for what the library's operators do not do."""
+    """Step by step, for what the library's operators do not do and for cells that have to be called."""
     states = []
     initial = state
     for input in inputs.unbind(1):
-        state = cell.step(input, mask_hidden(state, state_mask))
+        state = cell(input, mask_hidden(state, state_mask))
         states.append(state)
     hidden = torch.stack([hidden_of(step) for step in states], dim=1)
     last = _last(hidden, hidden_of(initial), lengths)
-    if cell.kind != "lstm":
+    if not isinstance(initial, tuple):
         return hidden, last
     cells = torch.stack([step[1] for step in states], dim=1)
     return hidden, (last, _last(cells, initial[1], lengths))

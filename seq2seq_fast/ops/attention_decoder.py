@@ -14,11 +14,13 @@ from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, nee
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_constant, check_tensor
 from seq2seq_fast.ops.gru_cell import check_states
+from seq2seq_fast.ops.record import register_record
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 State: TypeAlias = "Tensor | tuple[Tensor, Tensor]"
 
 
+@register_record
 class AttentionDecoderOutput(NamedTuple):
     """What :func:`attention_decoder` returns.
 

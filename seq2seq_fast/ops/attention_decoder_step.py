@@ -17,8 +17,10 @@ from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_tensor
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
+from seq2seq_fast.ops.record import register_record
 
 
+@register_record
 class AttentionDecoderStep(NamedTuple):
     """What :func:`attention_decoder_step` returns, with the leading axes of its input.
 

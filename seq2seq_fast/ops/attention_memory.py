@@ -11,10 +11,12 @@ from torch import Tensor
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_lengths, check_mask, check_tensor
+from seq2seq_fast.ops.record import Record, register_record
 
 
-@dataclass(frozen=True)
-class AttentionMemory:
+@register_record
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionMemory(Record):
     """Keys and values of a batch of sources, prepared by :func:`attention_memory`.
 
     Attributes:
@@ -46,14 +48,12 @@ class AttentionMemory:
     def source_length(self) -> int:
         return self.keys.shape[1]
 
-    def __repr__(self) -> str:
-        shapes = (f"{name}={list(value.shape)}" for name, value in vars(self).items() if isinstance(value, Tensor))
-        return f"AttentionMemory({', '.join(shapes)}, {self.keys.dtype}, {self.keys.device})"
-
-    def select(self, index: Tensor) -> AttentionMemory:
-        """The sources named by ``index`` ([N] int64, or [B] bool), in that order: sentences that are still decoded."""
-        fields = {name: value[index] for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **fields)
+    def _to(self, device: torch.device | None, dtype: torch.dtype | None, non_blocking: bool) -> AttentionMemory:
+        moved = super()._to(device, dtype, non_blocking)
+        if moved.keys.dtype == self.keys.dtype:
+            return moved
+        # Exponentials of keys in another precision: the next call makes them anew.
+        return replace(moved, exponentials=None, in_range=None)
 
 
 def attention_memory(

@@ -7,9 +7,10 @@ B sources, K queries (beams) of each, Tx positions, D the size of the values, F 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 # N of Tu et al., the most target words that a source word gives.
 MOST_FERTILE = 2.0
@@ -17,36 +18,34 @@ MOST_FERTILE = 2.0
 _LEAST_FERTILE = 1e-6
 
 
-def location_features(attended: Tensor, filters: Tensor) -> Tensor:
+def location_features(attended: Tensor, convolve: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
     """``f_i = F * a_i``: filters F, centred, over the weights a_i of the last query or their sum.
 
     Chorowski, Bahdanau, Serdyuk, Cho, Bengio 2015, "Attention-Based Models for Speech Recognition", arXiv 1506.07503,
     equation 8; of the sum, Shen et al. 2018, arXiv 1712.05884, section 2.2.
 
     Args:
-        attended: a, [B, K, Tx]. filters: [F, 1, width], width odd.
+        attended: a, [B, K, Tx]. convolve: from [B K, 1, Tx] in ``dtype`` to [B K, F, Tx].
 
     Returns:
-        [B, K, Tx, F] in the filters' dtype.
+        [B, K, Tx, F].
     """
-    if attended.numel() == 0:
-        return filters.new_zeros(*attended.shape, filters.shape[0])
-    rows = attended.to(filters.dtype).flatten(0, 1).unsqueeze(1)
-    return F.conv1d(rows, filters, padding=filters.shape[2] // 2).transpose(1, 2).unflatten(0, attended.shape[:2])
+    rows = attended.to(dtype).flatten(0, 1).unsqueeze(1)
+    return convolve(rows).transpose(1, 2).unflatten(0, attended.shape[:2])
 
 
-def fertility(values: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+def fertility(logits: Tensor, dtype: torch.dtype) -> Tensor:
     """``Phi_j = N sigmoid(u^T h_j + b)`` with N = 2, what each source position may be attended to in all.
 
     Tu, Lu, Liu, Liu, Li 2016, "Modeling Coverage for Neural Machine Translation", arXiv 1601.04811, equation 8.
 
     Args:
-        values: h, [B, Tx, D]. weight: u, [1, D]. bias: b, [1].
+        logits: ``u^T h_j + b``, [B, Tx].
 
     Returns:
         [B, Tx] in ``dtype``.
     """
-    return MOST_FERTILE * torch.sigmoid(F.linear(values, weight, bias).squeeze(2).to(dtype))
+    return MOST_FERTILE * torch.sigmoid(logits.to(dtype))
 
 
 def coverage_features(attended: Tensor, fertility: Tensor, dtype: torch.dtype) -> Tensor:
