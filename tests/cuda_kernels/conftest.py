@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.cudafiber.emulated import emulated
+from tests.support.emulated import emulated
 from tests.support.engines import ENGINES
 
 

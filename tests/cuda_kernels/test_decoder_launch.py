@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backward
 from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth, plan_decoder_backward
 from tests.ops.test_attention_decoder import assert_true
 from tests.support.cases import decoder_case, misplaced, run_decoder
-from tests.support.cudafiber.emulated import module
 from tests.support.truth import assert_near, double, gradients
 
 ROOM = 227 * 1024

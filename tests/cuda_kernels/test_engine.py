@@ -7,6 +7,7 @@ import importlib
 import pytest
 import torch
 
+from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import OPERATORS, plan
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
@@ -14,7 +15,6 @@ from seq2seq_fast.ops.schemas import declare
 from tests.ops.test_additive_attention import attention
 from tests.support.capture import NothingReadOnTheHost
 from tests.support.cases import attention_case, decoder_case, run_decoder
-from tests.support.cudafiber.emulated import module
 from tests.support.truth import gradients
 
 

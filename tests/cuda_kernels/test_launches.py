@@ -6,6 +6,9 @@ import re
 import pytest
 import torch
 
+from emulators.cudafiber.compiler import CSRC
+from emulators.cudafiber.launches import recorded
+from emulators.cudafiber.module import module, path
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.cuda_kernels.plan import Device
@@ -14,9 +17,6 @@ from seq2seq_fast.ops.schemas import declare
 from tests.ops.test_additive_attention import assert_true, attention
 from tests.ops.test_additive_score import scores
 from tests.support.cases import attention_case, decoder_case, run_decoder
-from tests.support.cudafiber.compiler import CSRC
-from tests.support.cudafiber.emulated import module, path
-from tests.support.cudafiber.launches import recorded
 from tests.support.engines import Engine as Served
 from tests.support.truth import gradients
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import seq2seq_fast
+from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import attention_decoder
 from seq2seq_fast.cuda_kernels.engine import Engine
 from seq2seq_fast.cuda_kernels.plan import plan_decoder
@@ -18,7 +19,7 @@ from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 from tests.ops.test_attention_decoder import assert_true
 from tests.support import engines
 from tests.support.cases import attention_case, decoder_case, run_decoder
-from tests.support.cudafiber import emulated
+from tests.support.emulated import emulated
 
 
 class OnGpu:
@@ -74,10 +75,10 @@ class StandIn:
     device = "cpu"
 
     def __init__(self):
-        self.backend = emulated.emulated().backend
+        self.backend = emulated().backend
 
     def module(self):
-        return emulated.module()
+        return module()
 
     def captured(self, work):
         outputs = work()

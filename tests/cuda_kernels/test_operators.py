@@ -13,7 +13,7 @@ from tests.ops import (
     test_gru_cell,
     test_lstm_cell,
 )
-from tests.support.cudafiber.emulated import emulated
+from tests.support.emulated import emulated
 
 MODULES = (
     test_additive_attention,

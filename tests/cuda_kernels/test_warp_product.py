@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cudafiber import compiler
+from emulators.cudafiber import compiler
 
 PROGRAM = Path(__file__).parent / "programs" / "warp_product.cu"
 

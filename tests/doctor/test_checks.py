@@ -10,7 +10,7 @@ from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
 from seq2seq_fast.doctor import checks
 from seq2seq_fast.doctor.checks import CHECKS, Target, applicable, run_check
 from tests.doctor.backends import backend_for_tests
-from tests.support.cudafiber.emulated import emulated
+from tests.support.emulated import emulated
 from tests.support.engines import ENGINES
 
 CPU = torch.device("cpu")

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from emulators.cudafiber.module import module
 from seq2seq_fast.ops import cuda
-from tests.support.cudafiber.emulated import module
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ from torch import Tensor
 
 from build_support import cuda
 from build_support.cuda_kernels import compile_ptx
+from emulators import ptx
+from emulators.cudafiber import module
+from emulators.cudafiber.compiler import CSRC, ROOT
+from emulators.cudafiber.launches import Launch, LaunchTaker
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.cuda_kernels.plan import Device
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
-from tests.support import ptx
-from tests.support.cudafiber import emulated
-from tests.support.cudafiber.compiler import CSRC, ROOT
-from tests.support.cudafiber.launches import Launch, LaunchTaker
 
 BACKEND = "executed_ptx"
 CACHE = ROOT / "build" / "ptx"
@@ -130,7 +130,7 @@ def instance(name: str) -> tuple[ptx.Module, str]:
 @functools.cache
 def engine() -> PtxEngine:
     """Register the backend, once."""
-    made = PtxEngine(emulated.module(), emulated.path())
+    made = PtxEngine(module.module(), module.path())
     implement(declare(BACKEND), made, "CPU")
     register_backend(BACKEND, BackendStatus(True, True, ("cpu",), tuple(DTYPES), "executed PTX, for tests"))
     return made

@@ -8,8 +8,8 @@ from collections import Counter
 
 from triton.runtime.jit import JITFunction
 
+from emulators.ptx import LaunchReport
 from seq2seq_fast import triton_kernels
-from tests.support.ptx import LaunchReport
 
 KINDS = {
     "special": ("rcp", "ex2", "lg2", "sqrt"),

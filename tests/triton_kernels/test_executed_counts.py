@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import seq2seq_fast
+from emulators.ptx import LaunchReport
 from seq2seq_fast.triton_kernels import additive_score, launch
 from tests.support.engines import dtype_name
-from tests.support.ptx import LaunchReport
 from tests.triton_kernels.cell_counts import CELLS, DECODERS
 from tests.triton_kernels.counting import every_kernel, found
 from tests.triton_kernels.launches import Executed, executed

@@ -14,9 +14,9 @@ from benchmarks.gpu_report.machine_code.devices import RATES
 from benchmarks.gpu_report.rows import row_of
 from benchmarks.gpu_report.sizes import ATTENTION
 from build_support import cuda
+from emulators.cudafiber import module
 from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.plan import Device, ceil_div
-from tests.support.cudafiber import emulated
 from tests.support.taken_launches import TakingEngine
 
 # The imaginary device of the tests.
@@ -26,7 +26,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @pytest.fixture(scope="module")
 def taking():
-    return TakingEngine(emulated.module(), emulated.path())
+    return TakingEngine(module.module(), module.path())
 
 
 def both(taking, name, arguments):
