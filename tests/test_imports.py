@@ -29,6 +29,7 @@ def modules(package):
 
 
 def imported(text, known):
+    """What a text imports, of the modules that are known or, where that is None, of all that there are."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -36,8 +37,8 @@ def imported(text, known):
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                found.add(whole if whole in known else node.module)
-    return found & set(known)
+                found.add(whole if known and whole in known else node.module)
+    return found if known is None else found & set(known)
 
 
 def rooms(package, place):
@@ -70,7 +71,7 @@ def rising(tied, floors):
     )
 
 
-@pytest.mark.parametrize("package", ["seq2seq_fast", "benchmarks", "build_support", "examples"])
+@pytest.mark.parametrize("package", ["seq2seq_fast", "benchmarks", "build_support", "emulators", "examples"])
 def test_no_files_import_each_other_in_a_circle(package):
     assert circle(modules(package)) is None
 
@@ -92,6 +93,12 @@ def test_the_gpu_report_imports_from_the_bottom_to_the_top_as_it_says():
     assert set(order) == set(tied) | {room for others in tied.values() for room in others}
     engines_apart = [("triton", "cuda") if room == "triton" else (room,) for room in order if room != "cuda"]
     assert rising(tied, engines_apart) == []
+
+
+def test_the_emulators_are_tools_in_their_own_right():
+    for file in (ROOT / "emulators").rglob("*.py"):
+        ours = {name.partition(".")[0] for name in imported(file.read_text(encoding="utf-8"), known=None)}
+        assert not ours & {"seq2seq_fast", "benchmarks", "build_support", "tests"}, file
 
 
 def test_circles_and_rising_imports_are_noticed():

@@ -1,1 +1,1 @@
-"""CUDA C++ under g++: ``include`` gives it CUDA's names, one fiber a thread, and ``compiler`` builds with it."""
+"""CUDA C++ under g++, each CUDA thread a fiber. See README.md."""

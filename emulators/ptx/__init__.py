@@ -1,9 +1,7 @@
-"""An interpreter of PTX: runs the code that nvcc and Triton generate, on numpy arrays and CPU tensors.
+"""An interpreter of PTX: runs the code that nvcc and Triton generate, on numpy arrays and CPU tensors. See README.md.
 
     report = ptx.load(text).launch("kernel", grid=4, block=128, args=[x, y, x.size])
     report.threads("ex2"), report.bytes("ld.global")
-
-    report = ptx.launch_triton(add_kernel, (4,), [x, y, out, n], {"BLOCK": 1024}, num_warps=4)
 
 Threads of several blocks execute as one numpy vector. Fresh registers and shared memory hold NaN; accesses outside the
 arguments, shared memory races, missing waits and barriers that threads do not reach raise errors that name the line.
@@ -22,7 +20,6 @@ from emulators.ptx.errors import (
 from emulators.ptx.instructions import supported
 from emulators.ptx.launch import Module
 from emulators.ptx.report import LaunchReport
-from emulators.ptx.triton_launch import launch_triton
 
 __all__ = [
     "KernelTrap",
@@ -36,7 +33,6 @@ __all__ = [
     "Struct",
     "SynchronizationError",
     "UnsupportedInstruction",
-    "launch_triton",
     "load",
     "supported",
 ]

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 
 from emulators import ptx
+from tests.support.executed_triton import launch_triton
 
 
 @triton.jit
@@ -59,7 +60,7 @@ def poison(*shape, dtype=torch.float32):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_masked_addition_writes_what_is_inside(dtype, count):
     x, y, out = torch.randn(4200).to(dtype), torch.randn(4200).to(dtype), poison(4200, dtype=dtype)
-    report = ptx.launch_triton(
+    report = launch_triton(
         add_kernel, lambda meta: triton.cdiv(count, meta["BLOCK"]), [x, y, out, count], {"BLOCK": 512}, order=1
     )
     assert torch.equal(out[:count], (x + y)[:count])
@@ -70,13 +71,13 @@ def test_masked_addition_writes_what_is_inside(dtype, count):
 def test_a_launch_beyond_the_memory_is_a_fault():
     x, out = torch.randn(100), poison(100)
     with pytest.raises(ptx.MemoryFault, match=r"byte 400 of x and y \(400 bytes\), PTX line \d+: @%p1 ld"):
-        ptx.launch_triton(add_kernel, 1, [x, x, out, 101], {"BLOCK": 128})
+        launch_triton(add_kernel, 1, [x, x, out, 101], {"BLOCK": 128})
 
 
 @pytest.mark.parametrize(("width", "block", "num_warps"), [(77, 128, 4), (1, 16, 1), (300, 512, 8)])
 def test_softmax_of_rows(width, block, num_warps):
     x, out = torch.randn(9, width), poison(9, width)
-    report = ptx.launch_triton(
+    report = launch_triton(
         softmax_kernel, 9, dict(x=x, out=out, width=width, stride=width), {"BLOCK": block}, num_warps=num_warps
     )
     torch.testing.assert_close(out, x.double().softmax(1).float(), rtol=1e-6, atol=1e-7)
@@ -86,7 +87,7 @@ def test_softmax_of_rows(width, block, num_warps):
 def test_approximations_move_results_but_only_a_little():
     x, moved, exact = torch.randn(5, 64), poison(5, 64), poison(5, 64)
     for out, flag in ((moved, False), (exact, True)):
-        ptx.launch_triton(softmax_kernel, 5, [x, out, 64, 64], {"BLOCK": 64}, exact_approximations=flag)
+        launch_triton(softmax_kernel, 5, [x, out, 64, 64], {"BLOCK": 64}, exact_approximations=flag)
     assert not torch.equal(moved, exact)
     torch.testing.assert_close(moved, exact, rtol=1e-6, atol=0)
 
@@ -96,7 +97,7 @@ def test_block_order_leaves_every_bit_as_it_is():
     results = []
     for order in (None, 0, 1):
         out = poison(130)
-        ptx.launch_triton(column_sum_kernel, 5, [x, out, 50, 130], {"ROWS": 16, "COLUMNS": 32}, order=order)
+        launch_triton(column_sum_kernel, 5, [x, out, 50, 130], {"ROWS": 16, "COLUMNS": 32}, order=order)
         results.append(out)
     torch.testing.assert_close(results[0], x.double().sum(0).float(), rtol=1e-5, atol=1e-5)
     assert all(torch.equal(results[0], other) for other in results[1:])
@@ -106,9 +107,7 @@ def test_block_order_leaves_every_bit_as_it_is():
 @pytest.mark.parametrize("num_stages", [1, 3])
 def test_products_on_the_tensor_core(dtype, num_stages):
     a, b, c = torch.randn(33, 50).to(dtype), torch.randn(50, 40).to(dtype), poison(33, 40)
-    report = ptx.launch_triton(
-        product_kernel, (2, 2), [a, b, c, 33, 40, 50], {"TILE": 32}, num_stages=num_stages, order=2
-    )
+    report = launch_triton(product_kernel, (2, 2), [a, b, c, 33, 40, 50], {"TILE": 32}, num_stages=num_stages, order=2)
     tolerance = 2e-2 if dtype == torch.float32 else 1e-4
     torch.testing.assert_close(c, (a.double() @ b.double()).float(), rtol=tolerance, atol=tolerance)
     assert report.warps("mma") > 0
@@ -117,7 +116,7 @@ def test_products_on_the_tensor_core(dtype, num_stages):
 def test_code_for_newer_devices_runs_too():
     x, out = torch.randn(6, 100).bfloat16(), poison(6, 100, dtype=torch.bfloat16)
     for capability in (90, 100):
-        ptx.launch_triton(softmax_kernel, 6, [x, out, 100, 100], {"BLOCK": 128}, capability=capability)
+        launch_triton(softmax_kernel, 6, [x, out, 100, 100], {"BLOCK": 128}, capability=capability)
         torch.testing.assert_close(out.float(), x.float().softmax(1), rtol=2**-8, atol=1e-6)
 
 
@@ -125,5 +124,5 @@ def test_numpy_arrays_serve_as_well():
     x = np.arange(40, dtype=np.float32)
     out = np.zeros_like(x)
     tensors = [torch.from_numpy(array) for array in (x, x, out)]
-    ptx.launch_triton(add_kernel, 1, [*tensors, 40], {"BLOCK": 64})
+    launch_triton(add_kernel, 1, [*tensors, 40], {"BLOCK": 64})
     np.testing.assert_array_equal(out, 2 * x)

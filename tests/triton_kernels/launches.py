@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.gpu_report.triton.launches import Launch, in_place_of_launches
 from emulators import ptx
 from seq2seq_fast.triton_kernels.registration import OPAQUE, OPERATORS
+from tests.support.executed_triton import launch_triton
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def executed(capability: int = 80, **options: Any) -> Iterator[Executed]:
             return
         compile_options = {k: v for k, v in launch.options.items() if k in ("enable_fp_fusion", "maxnreg")}
         parameters = {k: v for k, v in launch.options.items() if k not in compile_options}
-        report = ptx.launch_triton(
+        report = launch_triton(
             launch.kernel, launch.grid, launch.plain, launch.constexprs, capability=capability,
             compile_options=compile_options, **parameters, **options,
         )  # fmt: skip
