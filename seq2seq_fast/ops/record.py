@@ -29,8 +29,13 @@ class Record:
         """On another device or in another dtype, with the arguments of ``torch.nn.Module.to``.
 
         Integers and masks keep their dtypes.
+
+        Raises:
+            TypeError: the dtype is not floating point.
         """
         device, dtype, non_blocking, _ = torch._C._nn._parse_to(*args, **kwargs)
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"dtype must be floating point; got {dtype}")
         return self._to(device, dtype, non_blocking)
 
     def _to(self: Self, device: torch.device | None, dtype: torch.dtype | None, non_blocking: bool) -> Self:
