@@ -34,6 +34,8 @@ DEV = [
     "ruff>=0.6",
     "mypy>=1.11",
     "clang-format>=18",
+    "peft>=0.13",
+    "torchao>=0.10",
     "ninja",
     "pybind11>=2.12",
     "koreanize-matplotlib>=0.1",  # a font with Hangul, which pictures of Korean take where no system font has it

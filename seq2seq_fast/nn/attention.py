@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
+from seq2seq_fast.nn.modules import options, reset_children
 from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
@@ -146,6 +147,7 @@ class AdditiveAttention(Attention):
         super().__init__()
         check_backend(backend)
         self.backend, self.query_size, self.key_size = backend, query_size, key_size
+        self.attention_size = attention_size
         self.query_projection: nn.Module = nn.Identity()
         self.key_projection: nn.Module = nn.Identity()
         if project:
@@ -161,11 +163,13 @@ class AdditiveAttention(Attention):
 
     def reset_parameters(self) -> None:
         """The projections as ``torch.nn.Linear`` draws them, v uniform within ``1 / sqrt(attention_size)``."""
-        for projection in (self.query_projection, self.key_projection):
-            if isinstance(projection, nn.Linear):
-                projection.reset_parameters()
+        reset_children(self)
         bound = max(self.v.shape[0], 1) ** -0.5
         nn.init.uniform_(self.v, -bound, bound)
+
+    def extra_repr(self) -> str:
+        sizes = f"{self.query_size}, {self.key_size}, {self.attention_size}"
+        return sizes if self.backend is None else f"{sizes}, {options(backend=self.backend)}"
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
         name = "values (which are the keys)" if keys is values else "keys"
@@ -188,11 +192,17 @@ class DotProductAttention(Attention):
 
     Args:
         scale: multiplies the scores; 1 as in the paper.
+        device, dtype: taken as every layer takes them; there are no parameters here.
     """
 
-    def __init__(self, *, scale: float = 1.0) -> None:
+    def __init__(
+        self, *, scale: float = 1.0, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         self.scale = scale
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale}"
 
     def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
         single = query.dim() == 2
@@ -257,6 +267,10 @@ class MultiplicativeAttention(DotProductAttention):
         """Uniform within ``1 / sqrt(key_size)``."""
         bound = max(self.weight.shape[1], 1) ** -0.5
         nn.init.uniform_(self.weight, -bound, bound)
+
+    def extra_repr(self) -> str:
+        query_size, key_size = self.weight.shape
+        return f"{query_size}, {key_size}, {super().extra_repr()}"
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
         name = "values (which are the keys)" if keys is values else "keys"

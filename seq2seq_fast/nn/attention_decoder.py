@@ -13,10 +13,10 @@ from seq2seq_fast.nn.attention_kinds import make_attention
 from seq2seq_fast.nn.cell_kinds import make_cell
 from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
-from seq2seq_fast.nn.dropout import DecoderDropout, check_probability
+from seq2seq_fast.nn.dropout import DecoderDropout, check_probabilities
 from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.fused_layer import fused_layer
-from seq2seq_fast.nn.plain import parameter_dtype
+from seq2seq_fast.nn.modules import options, parameter_dtype, reset_children
 from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
 from seq2seq_fast.ops.attention_decoder import decode_sequence
@@ -60,6 +60,7 @@ class AttentionDecoder(nn.Module):
         recurrent_dropout: on the recurrent state, one mask for all positions.
         variational: one mask for all positions in ``dropout`` and ``embedding_dropout`` too.
         residual: every layer above the first adds its input to its output.
+        device, dtype: of the parameters.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class AttentionDecoder(nn.Module):
         recurrent_dropout: float = 0.0,
         variational: bool = False,
         residual: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         check_choice("attention_position", attention_position, POSITIONS)
@@ -102,12 +105,7 @@ class AttentionDecoder(nn.Module):
             raise ValueError(
                 f"tie_embeddings needs readout_size to be embedding_size, {embedding_size}; got {readout_size}"
             )
-        for name, probability in (
-            ("dropout", dropout),
-            ("embedding_dropout", embedding_dropout),
-            ("recurrent_dropout", recurrent_dropout),
-        ):
-            check_probability(name, probability)
+        check_probabilities(dropout=dropout, embedding_dropout=embedding_dropout, recurrent_dropout=recurrent_dropout)
         self.embedding_size, self.hidden_size, self.readout_size = embedding_size, hidden_size, readout_size
         self.cell, self.residual = cell, residual
         self.attends_before = attention_position == "before"
@@ -118,25 +116,47 @@ class AttentionDecoder(nn.Module):
         places |= {"embedding": (embedding_size, embedding_dropout), "readout": (readout_size, dropout)}
         self.dropout = DecoderDropout(held | places, held | places if variational else held)
 
-        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size, **like)
         self.attention = make_attention(
             attention, hidden_size, context_size, attention_size,
-            history=attention_history, filters=location_filters, width=location_width,
+            history=attention_history, filters=location_filters, width=location_width, **like,
         )  # fmt: skip
         if conditional and (attention is None or not self.attends_before):
             raise ValueError('conditional needs an attention with attention_position="before"')
-        form = {"reset_after": reset_after, "layer_norm": layer_norm}
+        form = {"reset_after": reset_after, "layer_norm": layer_norm, **like}
         self.context_cell = make_cell(cell, context_size, hidden_size, **form) if conditional else None
         second = readout_size if self.input_feeding else context_size if self.attends_before and not conditional else 0
         sizes = [embedding_size + second] + [hidden_size] * (layers - 1)
         self.cells = nn.ModuleList(make_cell(cell, size, hidden_size, **form) for size in sizes)
         state_size = hidden_size * (2 if cell == "lstm" else 1)
-        self.bridges = nn.ModuleList(nn.Linear(summary_size, state_size) for _ in range(layers))
+        self.bridges = nn.ModuleList(nn.Linear(summary_size, state_size, **like) for _ in range(layers))
         seen = hidden_size + context_size + (embedding_size if self.attends_before else 0)
-        self.readout = Readout(readout, seen, readout_size)
-        self.output = nn.Linear(readout_size, vocabulary_size)
-        if tie_embeddings:
+        self.readout = Readout(readout, seen, readout_size, **like)
+        self.output = nn.Linear(readout_size, vocabulary_size, **like)
+        self.tie_embeddings = tie_embeddings
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """With ``tie_embeddings``, one matrix again; ``to_empty`` makes two of it."""
+        if self.tie_embeddings:
             self.output.weight = self.embedding.weight
+
+    def reset_parameters(self) -> None:
+        """As the layers draw them, ``torch.nn``'s way; a `Seq2Seq` draws its decoder's in its own."""
+        self.tie_weights()
+        reset_children(self)
+        # A matrix that is both the embedding's and the projection's is the embedding's, as in a new decoder.
+        if self.tie_embeddings:
+            self.embedding.reset_parameters()
+
+    def extra_repr(self) -> str:
+        shown = options(
+            cell=self.cell, layers=len(self.cells), position="before" if self.attends_before else "after",
+            input_feeding=self.input_feeding or None, conditional=True if self.context_cell is not None else None,
+            tie_embeddings=self.tie_embeddings or None, residual=self.residual or None,
+        )  # fmt: skip
+        return f"{self.embedding_size}, {self.hidden_size}, {shown}"
 
     def initial_state(self, encoded: EncoderOutput, *, project_values: bool = False) -> DecoderState:
         """The state before the first position: ``s_0 = tanh(W h + b)`` of the encoder's summary, for every layer.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention
-from seq2seq_fast.nn.plain import parameter_dtype
+from seq2seq_fast.nn.modules import parameter_dtype
 from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import cast_like, no_autocast
 from seq2seq_fast.ops.checks import check_choice, check_tensor
@@ -79,19 +79,25 @@ class HistoryAttention(AdditiveAttention):
         value_size: int | None = None,
         filters: int = 10,
         width: int = 15,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(query_size, key_size, attention_size, backend="reference")
+        super().__init__(query_size, key_size, attention_size, backend="reference", device=device, dtype=dtype)
         check_choice("kind", kind, HISTORIES)
         if width < 1 or width % 2 == 0:
             raise ValueError(f"width must be odd, so that a filter has a centre; got {width}")
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.kind = kind
         if kind == "coverage":
-            self.fertility = nn.Linear(key_size if value_size is None else value_size, 1)
+            self.fertility = nn.Linear(key_size if value_size is None else value_size, 1, **like)
             filters = 1
         else:
-            self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
+            self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False, **like)
         self.feature_size = filters
-        self.feature_projection = nn.Linear(filters, attention_size, bias=False)
+        self.feature_projection = nn.Linear(filters, attention_size, bias=False, **like)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, kind={self.kind!r}"
 
     def first(self, memory: AttentionMemory) -> AttentionHistory:
         """The history before the first query."""

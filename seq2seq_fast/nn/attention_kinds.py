@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+
 from seq2seq_fast.nn.attention import AdditiveAttention, Attention, DotProductAttention, MultiplicativeAttention
 from seq2seq_fast.nn.attention_history import HistoryAttention
 from seq2seq_fast.ops.checks import check_choice
@@ -18,6 +22,8 @@ def make_attention(
     history: str | None = None,
     filters: int = 10,
     width: int = 15,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Attention | None:
     """The attention layer named "additive", "multiplicative" or "dot"; None for None.
 
@@ -32,16 +38,17 @@ def make_attention(
     if kind is None:
         return None
     check_choice("attention", kind, ATTENTIONS)
+    like: dict[str, Any] = {"device": device, "dtype": dtype}
     if kind == "additive":
         size = query_size if attention_size is None else attention_size
         if history is not None:
-            return HistoryAttention(query_size, value_size, size, history, filters=filters, width=width)
-        return AdditiveAttention(query_size, value_size, size)
+            return HistoryAttention(query_size, value_size, size, history, filters=filters, width=width, **like)
+        return AdditiveAttention(query_size, value_size, size, **like)
     if kind == "multiplicative":
-        return MultiplicativeAttention(query_size, value_size)
+        return MultiplicativeAttention(query_size, value_size, **like)
     if query_size != value_size:
         raise ValueError(
             "attention=\"dot\" needs the decoder's hidden size to be the encoder's output size; "
             f"got {query_size} and {value_size}"
         )
-    return DotProductAttention()
+    return DotProductAttention(**like)

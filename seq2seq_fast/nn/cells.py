@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.plain import parameter_dtype
+from seq2seq_fast.nn.modules import options, parameter_dtype
 from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import check_backend, choose_backend
 from seq2seq_fast.ops.gru_cell import check_cell, gru_cell
@@ -53,8 +53,9 @@ class RecurrentCell(nn.Module):
     def reset_parameters(self) -> None:
         """Uniform within ``1 / sqrt(hidden_size)`` in ``torch.nn``'s order: the same seed gives the same cell."""
         bound = self.hidden_size**-0.5 if self.hidden_size > 0 else 0.0
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        for parameter in _parameters(self):
+            if parameter is not None:
+                nn.init.uniform_(parameter, -bound, bound)
 
     def zero_state(self, input: Tensor) -> Any:
         """The state of zeros for input [B, ...], in the weights' dtype."""
@@ -79,7 +80,8 @@ class RecurrentCell(nn.Module):
         return map_state(lambda part: part.squeeze(0), self.step(input, state))
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        sizes = f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        return sizes if self.backend is None else f"{sizes}, {options(backend=self.backend)}"
 
 
 def _parameters(cell: RecurrentCell) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -22,6 +22,9 @@ class DecoderDropout(nn.Module):
         super().__init__()
         self.places, self.held = dict(places), frozenset(held)
 
+    def extra_repr(self) -> str:
+        return ", ".join(f"{place}={probability}" for place, (_, probability) in self.places.items() if probability)
+
     def masks(self, batch: int, like: Tensor) -> dict[str, Tensor]:
         """Draw the masks [B, width] that hold for all positions, in the dtype and on the device of ``like``."""
         drawn = [(name, *self.places[name]) for name in self.places if self.training and name in self.held]
@@ -50,6 +53,7 @@ def sequence_dropout(sequences: Tensor, probability: float, training: bool, vari
     return sequences * dropout_mask(sequences, batch, 1, width, probability=probability)
 
 
-def check_probability(name: str, probability: float) -> None:
-    if not 0 <= probability < 1:
-        raise ValueError(f"{name} must be at least 0 and less than 1; got {probability}")
+def check_probabilities(**probabilities: float) -> None:
+    for name, probability in probabilities.items():
+        if not 0 <= probability < 1:
+            raise ValueError(f"{name} must be at least 0 and less than 1; got {probability}")

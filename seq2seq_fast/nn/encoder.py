@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from seq2seq_fast.nn.cell_kinds import make_cell
 from seq2seq_fast.nn.cells import hidden_of, zero_state
-from seq2seq_fast.nn.dropout import check_probability, dropout_mask, sequence_dropout
+from seq2seq_fast.nn.dropout import check_probabilities, dropout_mask, sequence_dropout
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
+from seq2seq_fast.nn.modules import options, reset_children
 from seq2seq_fast.nn.recurrence import run_recurrence
 from seq2seq_fast.ops.checks import check_tensor, check_tokens
 from seq2seq_fast.ops.record import Record, register_record
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
         recurrent_dropout: on the recurrent state, one mask for all positions (a GPU then runs step by step).
         variational: one mask for all positions in ``dropout`` and ``embedding_dropout`` too.
         residual: every layer above the first adds its input to its output.
+        device, dtype: of the parameters.
 
     Attributes:
         output_size: D. summary_size: H. embedding: the ``torch.nn.Embedding``, or None for features.
@@ -72,30 +74,41 @@ class Encoder(nn.Module):
         recurrent_dropout: float = 0.0,
         variational: bool = False,
         residual: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         if layers < 1:
             raise ValueError(f"layers must be at least 1; got {layers}")
-        for name, probability in (
-            ("dropout", dropout),
-            ("embedding_dropout", embedding_dropout),
-            ("recurrent_dropout", recurrent_dropout),
-        ):
-            check_probability(name, probability)
+        check_probabilities(dropout=dropout, embedding_dropout=embedding_dropout, recurrent_dropout=recurrent_dropout)
         self.input_size, self.hidden_size, self.cell = input_size, hidden_size, cell
         self.output_size, self.summary_size = hidden_size * (2 if bidirectional else 1), hidden_size
         self.dropout, self.embedding_dropout, self.recurrent_dropout = dropout, embedding_dropout, recurrent_dropout
         self.variational, self.residual, self.bidirectional = variational, residual, bidirectional
-        self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, input_size)
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, input_size, **like)
         sizes = [input_size] + [self.output_size] * (layers - 1)
 
-        form = {"reset_after": reset_after, "layer_norm": layer_norm}
+        form = {"reset_after": reset_after, "layer_norm": layer_norm, **like}
 
         def stack() -> nn.ModuleList:
             return nn.ModuleList(make_cell(cell, size, hidden_size, **form) for size in sizes)
 
         self.forward_cells = stack()
         self.backward_cells = stack() if bidirectional else None
+
+    def reset_parameters(self) -> None:
+        """As the layers draw them, ``torch.nn``'s way; a `Seq2Seq` draws its encoder's in its own."""
+        reset_children(self)
+
+    def extra_repr(self) -> str:
+        shown = options(
+            cell=self.cell, layers=len(self.forward_cells), bidirectional=self.bidirectional,
+            dropout=self.dropout or None, embedding_dropout=self.embedding_dropout or None,
+            recurrent_dropout=self.recurrent_dropout or None, variational=self.variational or None,
+            residual=self.residual or None,
+        )  # fmt: skip
+        return f"{self.input_size}, {self.hidden_size}, {shown}"
 
     def forward(self, source: Tensor, lengths: Tensor | None = None) -> EncoderOutput:
         """Encode a batch.

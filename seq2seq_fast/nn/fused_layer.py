@@ -8,7 +8,7 @@ from torch import nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention, Attention
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
-from seq2seq_fast.nn.plain import is_plain
+from seq2seq_fast.nn.modules import is_plain
 
 
 def fused_layer(attention: Attention | None, cell: nn.Module) -> dict[str, Any] | None:

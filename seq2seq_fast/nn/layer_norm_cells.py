@@ -16,7 +16,7 @@ from seq2seq_fast.ops.gru_cell import check_cell
 from seq2seq_fast.reference.layer_norm_cells import layer_norm_gru_cell, layer_norm_lstm_cell, layer_norm_rnn_cell
 
 
-class _LayerNorm(RecurrentCell):
+class LayerNormCell(RecurrentCell):
     """The gains ``gain_ih`` and ``gain_hh`` [G H], 1 at first; the cell's biases are the shifts."""
 
     layer_norm = True
@@ -25,14 +25,22 @@ class _LayerNorm(RecurrentCell):
         super().__init__(*arguments, **settings)
         if self.backend not in (None, "reference"):
             raise ValueError(f"no kernel serves layer normalisation: backend must be reference; got {self.backend!r}")
-        self.gain_ih = nn.Parameter(self.weight_ih.new_ones(self.weight_ih.shape[0]))
-        self.gain_hh = nn.Parameter(self.weight_hh.new_ones(self.weight_hh.shape[0]))
+        self.gain_ih = nn.Parameter(self.weight_ih.new_empty(self.weight_ih.shape[0]))
+        self.gain_hh = nn.Parameter(self.weight_hh.new_empty(self.weight_hh.shape[0]))
+        self.reset_norms()
 
     def reset_parameters(self) -> None:
+        """As without layer normalisation; gains 1, and the shift of an LSTM's new cell 0."""
         super().reset_parameters()
+        self.reset_norms()
+
+    def reset_norms(self) -> None:
+        """Normalisation that changes nothing but mean and variance."""
         for name, parameter in self.named_parameters():
             if name.startswith("gain"):
                 nn.init.ones_(parameter)
+            elif name == "bias_cell":
+                nn.init.zeros_(parameter)
 
     def _checked(
         self, input: Tensor, states: dict[str, Tensor]
@@ -44,7 +52,7 @@ class _LayerNorm(RecurrentCell):
         return input, (weight_ih, weight_hh, self.gain_ih, self.gain_hh), (bias_ih, bias_hh)
 
 
-class LayerNormRNNCell(_LayerNorm, RNNCell):
+class LayerNormRNNCell(LayerNormCell, RNNCell):
     """``h' = tanh(LN(W x) + b + LN(U h) + b')``."""
 
     def step(self, input: Tensor, state: Tensor) -> Tensor:
@@ -53,7 +61,7 @@ class LayerNormRNNCell(_LayerNorm, RNNCell):
             return layer_norm_rnn_cell(input, state, *weights, *biases)
 
 
-class LayerNormGRUCell(_LayerNorm, GRUCell):
+class LayerNormGRUCell(LayerNormCell, GRUCell):
     """A `GRUCell` whose products with input and state are normalised."""
 
     def step(self, input: Tensor, state: Tensor) -> Tensor:
@@ -62,7 +70,7 @@ class LayerNormGRUCell(_LayerNorm, GRUCell):
             return layer_norm_gru_cell(input, state, *weights, *biases, self.reset_after)
 
 
-class LayerNormLSTMCell(_LayerNorm, LSTMCell):
+class LayerNormLSTMCell(LayerNormCell, LSTMCell):
     """An `LSTMCell` whose products with input and state and whose new cell are normalised.
 
     Besides the gains of all cells it has ``gain_cell`` and ``bias_cell`` [H].
@@ -70,8 +78,9 @@ class LayerNormLSTMCell(_LayerNorm, LSTMCell):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.gain_cell = nn.Parameter(self.weight_hh.new_ones(self.hidden_size))
-        self.bias_cell = nn.Parameter(torch.zeros_like(self.gain_cell)) if self.bias else None
+        self.gain_cell = nn.Parameter(self.weight_hh.new_empty(self.hidden_size))
+        self.bias_cell = nn.Parameter(torch.empty_like(self.gain_cell)) if self.bias else None
+        self.reset_norms()
 
     def step(self, input: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         input, weights, biases = self._checked(input, {"hidden": state[0], "cell": state[1]})

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell, hidden_of, map_state
 from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
-from seq2seq_fast.nn.plain import is_plain
+from seq2seq_fast.nn.modules import is_plain
 from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import choose_backend
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence

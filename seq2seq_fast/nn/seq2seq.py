@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
@@ -38,10 +39,20 @@ class Seq2Seq(
 
     config: Seq2SeqConfig
 
-    def __init__(self, config: Seq2SeqConfig | dict[str, Any]) -> None:
+    def __init__(
+        self,
+        config: Seq2SeqConfig | dict[str, Any],
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.config = config = Seq2SeqConfig.from_dict(config) if isinstance(config, dict) else config
+        # What save_pretrained writes: the architecture, not where this model happened to be made.
+        self._hub_mixin_config = config
         shared: dict[str, Any] = {
+            "device": device,
+            "dtype": dtype,
             "cell": config.cell,
             "reset_after": config.reset_after,
             "layer_norm": config.layer_norm,
@@ -79,8 +90,21 @@ class Seq2Seq(
             tie_embeddings=config.tie_embeddings,
             **shared,
         )
-        if config.share_embeddings and self.encoder.embedding is not None:
+        self.reset_parameters()
+
+    def tie_weights(self) -> None:
+        """The matrices that are one by the configuration, one again; ``to_empty`` makes several of it."""
+        self.decoder.tie_weights()
+        if self.config.share_embeddings and self.encoder.embedding is not None:
             self.encoder.embedding.weight = self.decoder.embedding.weight
+
+    def reset_parameters(self) -> None:
+        """Weights to start training from, see :func:`seq2seq_fast.nn.initialization.initialize`.
+
+        A model larger than one machine's memory is made on ``device="meta"``, distributed, given memory by
+        ``to_empty`` and drawn by this.
+        """
+        self.tie_weights()
         initialize(self)
 
     def encode(self, source: Tensor, source_lengths: Tensor | None = None) -> EncoderOutput:

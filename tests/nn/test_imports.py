@@ -29,3 +29,24 @@ def test_layers_and_model_need_torch_alone_and_saving_says_what_it_needs():
 def test_the_layers_do_not_import_huggingface_hub():
     script = "import sys, seq2seq_fast.nn; sys.exit('huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_the_layers_are_there_after_the_package_and_cost_nothing_before_they_are_used():
+    script = """
+import sys
+import torch
+before = set(sys.modules)
+import seq2seq_fast
+added = set(sys.modules) - before
+layers = {name for name in added if name.startswith("seq2seq_fast.nn")}
+heavy = {"triton", "huggingface_hub", "torch._dynamo", "torch._inductor", "torch.distributed.fsdp"} & added
+assert not layers | heavy, layers | heavy
+assert "nn" in dir(seq2seq_fast) and "nn" in seq2seq_fast.__all__
+assert seq2seq_fast.nn.GRUCell is sys.modules["seq2seq_fast.nn"].GRUCell
+try:
+    seq2seq_fast.layers
+except AttributeError as error:
+    assert str(error) == "module 'seq2seq_fast' has no attribute 'layers'"
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

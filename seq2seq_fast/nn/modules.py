@@ -1,6 +1,8 @@
-"""Which modules a fused path may read instead of calling them."""
+"""What the layers ask of any ``torch.nn.Module``: may it be read instead of called, in which dtype does it compute."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,3 +39,18 @@ def parameter_dtype(module: nn.Module, default: torch.dtype) -> torch.dtype:
         if parameter.is_floating_point():
             return parameter.dtype
     return default
+
+
+def reset_children(module: nn.Module) -> None:
+    """Draw the parameters of all submodules anew, each by its own ``reset_parameters``."""
+    for child in module.children():
+        reset = getattr(child, "reset_parameters", None)
+        if reset is None:
+            reset_children(child)
+        else:
+            reset()
+
+
+def options(**values: Any) -> str:
+    """``name=value`` of those that are not None, for ``extra_repr``."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items() if value is not None)
