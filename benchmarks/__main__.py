@@ -1,8 +1,9 @@
-"""``python -m benchmarks`` runs workloads; with ``gpu-report`` or ``corpus`` behind it, something of their own."""
+"""``python -m benchmarks`` runs workloads; with the name of another room behind it, that one's command."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +19,8 @@ from benchmarks.runner import Measured, Settings, measure
 from benchmarks.workload import BASELINES, PASSES, Workload
 from seq2seq_fast import backends
 
+# Rooms with a command of their own, and their folders.
+COMMANDS = {"gpu-report": "gpu_report", "host": "host", "corpus": "corpus"}
 DTYPES = {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
 
 
@@ -26,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Check each workload against the reference, then time it against eager PyTorch, torch.compile and "
         "(on CUDA) CUDA graphs, in interleaved rounds. `python -m benchmarks gpu-report` reports on the compiled GPU "
-        "kernels instead, without a GPU; `python -m benchmarks corpus` measures how a large corpus is prepared. "
+        "kernels instead, without a GPU; `host` times Python's part of a decoder; `corpus` a corpus's preparation. "
         "Figures of workloads that are not run now stay as they are; other machines' are printed beside the new ones.",
     )
     add = made.add_argument
@@ -59,14 +62,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments[:1] == ["gpu-report"]:
-        from benchmarks.gpu_report import command
-
-        return command.main(arguments[1:])
-    if arguments[:1] == ["corpus"]:
-        from benchmarks import corpus
-
-        return corpus.main(arguments[1:])
+    if arguments[:1] and arguments[0] in COMMANDS:
+        return importlib.import_module(f"benchmarks.{COMMANDS[arguments[0]]}.command").main(arguments[1:])
     made = parser()
     options = made.parse_args(arguments)
     if options.scale > 1 and options.output is None:

@@ -26,18 +26,24 @@ class DecoderPass(NamedTuple):
 
 def on_eager(sizes: DecoderSizes, cell: str, dtype: torch.dtype) -> tuple[DecoderPass, DecoderPass]:
     """Forward and backward in eager PyTorch."""
-    inputs, state, cells, keys, values, _, _, query_weight, query_bias, v, *rest = arguments(sizes, cell, dtype)
-    weights, lengths = rest[:4], rest[4]
-    leaves = [t.requires_grad_() for t in (inputs, state, keys, values, query_weight, query_bias, v, *weights)]
+    given = arguments(sizes, cell, dtype)
     with EagerTrace() as forward:
-        output = seq2seq_fast.attention_decoder(
-            inputs, state if cells is None else (state, cells), keys, values, query_weight, v, *weights, cell=cell,
-            query_bias=query_bias, lengths=lengths, backend="reference",
-        )  # fmt: skip
+        outputs, leaves = eager_outputs(given)
     with EagerTrace() as backward:
-        given = (output.states, output.contexts)
-        torch.autograd.grad(given, leaves, [torch.empty_like(t) for t in given])
+        torch.autograd.grad(outputs, leaves, [torch.empty_like(t) for t in outputs])
     return DecoderPass([], forward.kernels, []), DecoderPass([], backward.kernels, [])
+
+
+def eager_outputs(given: tuple) -> tuple[list[Tensor], list[Tensor]]:
+    """States and contexts of a call with the raw operator's arguments, and the tensors that have gradients."""
+    inputs, state, cells, keys, values, _, _, query_weight, query_bias, v, *rest = given
+    weights, lengths, cell = rest[:4], rest[4], rest[7]
+    leaves = [t.requires_grad_() for t in (inputs, state, keys, values, query_weight, query_bias, v, *weights)]
+    output = seq2seq_fast.attention_decoder(
+        inputs, state if cells is None else (state, cells), keys, values, query_weight, v, *weights, cell=cell,
+        query_bias=query_bias, lengths=lengths, backend="reference",
+    )  # fmt: skip
+    return [output.states, output.contexts], leaves
 
 
 def arguments(sizes: DecoderSizes, cell: str, dtype: torch.dtype) -> tuple:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.processes import TreeWatch, resident
+from benchmarks.corpus.processes import TreeWatch, resident
 
 
 def test_a_thousand_pairs_go_through_every_phase(tmp_path, capsys):

@@ -54,7 +54,7 @@ def parameters() -> dict[str, tuple[str, ...]]:
     return {name: tuple(_PARAMETER.findall(listed))[:-1] for name, listed in _LAUNCHER.findall(text)}
 
 
-class _Module:
+class Module:
     """What the engine asks of its compiled module besides launches."""
 
     attention_chunk = staticmethod(attention_chunk)
@@ -72,7 +72,7 @@ class RecordingEngine(Engine):
     """Notes launches for a device; tensors may be of any device, meta included."""
 
     def __init__(self, device: Device) -> None:
-        super().__init__(_Module())  # type: ignore[arg-type]
+        super().__init__(Module())  # type: ignore[arg-type]
         self.described = device
         self.launches: list[CudaLaunch] = []
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Memory, TreeWatch
+from benchmarks.corpus.processes import Memory, TreeWatch
 from benchmarks.tables import aligned
 from seq2seq_fast.data import SentencePair, TextCorpus, open_store
 from seq2seq_fast.data.grammar import embedded_corpus

@@ -1,0 +1,1 @@
+"""How fast a corpus of any size is prepared and read, and in how much memory."""
