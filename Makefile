@@ -26,7 +26,7 @@ $(VENV)/installed: setup.py pyproject.toml
 		{ echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)" "setuptools>=77" wheel ninja pybind11
+	$(BIN)/python -m pip install --quiet "$(TORCH)" "setuptools>=77" wheel ninja
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
 	touch $@
 

@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT))
 
 from build_support.command import BuildCompiled  # noqa: E402
 
+# PyTorch's builds for CUDA bring triton along; where there is no GPU it is a gigabyte that nothing runs.
+TRITON = ["triton>=3.6; platform_system == 'Linux'"]
 TRAIN = [
     "lightning>=2.6",
     "jsonargparse[signatures]>=4.35",
@@ -37,7 +39,6 @@ DEV = [
     "peft>=0.13",
     "torchao>=0.10",
     "ninja",
-    "pybind11>=2.12",
     "koreanize-matplotlib>=0.1",  # a font with Hangul, which pictures of Korean take where no system font has it
 ]
 
@@ -56,12 +57,13 @@ setup(
     # Names no sources: BuildCompiled knows what there is to build, and pip learns that wheels are of a platform.
     ext_modules=[Extension("seq2seq_fast._compiled", sources=[])],
     cmdclass={"build_ext": BuildCompiled},
-    install_requires=["torch>=2.11", "triton>=3.6; platform_system == 'Linux'", "numpy"],
+    install_requires=["torch>=2.11", "numpy"],
     extras_require={
+        "triton": TRITON,
         "train": TRAIN,
         "datasets": DATASETS,
         "examples": EXAMPLES,
-        "dev": [*TRAIN, *DATASETS, *EXAMPLES, *DEV],
+        "dev": [*TRITON, *TRAIN, *DATASETS, *EXAMPLES, *DEV],
     },
     entry_points={"console_scripts": ["seq2seq-fast = seq2seq_fast.cli:main"]},
     classifiers=[

@@ -55,7 +55,7 @@ def build(
     common = [
         "-std=c++20", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra",
         "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-psabi", "-DNDEBUG",
-        f"-I{SOURCES.parent}", f"-isystem {toolchain.torch / 'include'}",
+        f"-I{SOURCES.parent}", "-isystem", str(toolchain.torch / "include"),
         *(SANITIZE if sanitize else []),
     ]  # fmt: skip
     arithmetic = ["-O1" if sanitize else "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]

@@ -1,7 +1,7 @@
-"""The CUDA engine, ``csrc/cuda``: one Python module, seq2seq_fast/_cuda*.so, loaded by seq2seq_fast/ops/cuda.py.
+"""The CUDA engine, ``csrc/cuda``: one Python module, seq2seq_fast/_cuda.abi3.so, loaded by seq2seq_fast/ops/cuda.py.
 
 The kernels see no header of torch and none of Python; the launchers take addresses. The CUDA runtime is linked
-statically, so that the module loads on a machine without a GPU and beside any torch.
+statically, so that the module loads on a machine without a GPU, beside any torch, in any Python from 3.10 on.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def architectures(nvcc: str) -> list[str]:
     pieces = [piece for piece in re.split(r"[;, ]+", asked) if piece]
     if pieces:
         return _asked(f"TORCH_CUDA_ARCH_LIST={asked}", pieces)
-    listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
+    try:
+        listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Unavailable(f"{nvcc} does not work ({' '.join(str(error).split())})") from None
     known = [architecture for architecture in ARCHITECTURES if f"sm_{architecture}" in listed.split()]
     if not known:
         raise Unavailable(f"nvcc knows none of sm_{', sm_'.join(ARCHITECTURES)}")
@@ -105,23 +108,15 @@ def gencode(names: list[str]) -> str:
 
 
 def module_name() -> str:
-    return "_cuda" + sysconfig.get_config_var("EXT_SUFFIX")
+    return "_cuda.abi3.so"
 
 
 def build(to: Path, directory: Path) -> Path:
     """Build the module into ``to``, with intermediate files in ``directory``. Raises Unavailable with the reason."""
     nvcc = find_nvcc()
-    try:
-        import pybind11
-    except ImportError as error:
-        raise Unavailable(f"pybind11 cannot be imported ({error})") from None
-    ninja = NinjaFile(directory, nvcc, find_ninja())
-    flags = ["-std=c++17", "-O3", shlex.quote(gencode(architectures(nvcc))), "-Xcompiler=-fPIC,-fvisibility=hidden"]
-    headers = [
-        f"-I{ROOT / 'csrc'}",
-        f"-isystem={pybind11.get_include()}",
-        f"-isystem={sysconfig.get_paths()['include']}",
-    ]
+    ninja = NinjaFile(directory, shlex.quote(nvcc), find_ninja())
+    flags = ["-std=c++17", "-O3", gencode(architectures(nvcc)), "-Xcompiler=-fPIC,-fvisibility=hidden"]
+    headers = [f"-I{ROOT / 'csrc'}", f"-isystem={sysconfig.get_paths()['include']}"]
     sources = [*sorted(SOURCES.glob("*.cu")), SOURCES / "bindings.cpp"]
     objects = [ninja.compile(source, f"{source.stem}.o", [*flags, *headers]) for source in sources]
     module = ninja.link(objects, to / module_name(), ["--cudart=static", "-Xlinker=-O1"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,14 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Attributes: compiler and ninja, the commands; torch, the directory of the installed package; torch_version."""
+    """What there is to build with.
+
+    Attributes:
+        compiler: the C++ compiler as words of a shell.
+        ninja: the path of ninja.
+        torch: the folder of the installed package.
+        torch_version: its version.
+    """
 
     compiler: str
     ninja: str
@@ -35,7 +44,11 @@ class Toolchain:
         except ImportError as error:
             raise Unavailable(f"torch cannot be imported ({error})") from None
         named = os.environ.get("CXX")
-        compiler = next(filter(None, map(shutil.which, [named] if named else ["c++", "g++", "clang++"])), None)
+        if named:  # a command with words of its own, such as "ccache g++"
+            compiler = named if shutil.which(next(iter(shlex.split(named)), "")) else None
+        else:
+            found = next(filter(None, map(shutil.which, ["c++", "g++", "clang++"])), None)
+            compiler = shlex.quote(found) if found else None
         if compiler is None:
             raise Unavailable(f"CXX={named} is not there" if named else "no C++ compiler was found")
         if not (Path(torch.__file__).parent / "include/torch/headeronly").is_dir():
@@ -61,7 +74,10 @@ def find_ninja() -> str:
 
 @dataclass
 class NinjaFile:
-    """Compile and link steps of one compiler (g++, clang++ or nvcc), run by ninja in ``directory``."""
+    """Compile and link steps of one compiler (g++, clang++ or nvcc), run by ninja in ``directory``.
+
+    ``compiler`` is words of a shell. Flags are quoted here, so that a folder may have any name.
+    """
 
     directory: Path
     compiler: str
@@ -84,29 +100,40 @@ class NinjaFile:
         if target not in self._made:
             self._made.add(target)
             self._steps.append(
-                f"build {_escape(target)}: {rule} {' '.join(map(_escape, inputs))}\n  flags = {' '.join(flags)}\n"
+                f"build {_escape(target)}: {rule} {' '.join(map(_escape, inputs))}\n"
+                f"  flags = {' '.join(_escape_variable(shlex.quote(flag)) for flag in flags)}\n"
             )
 
     def run(self) -> None:
         """Bring every target up to date. Raises Unavailable naming the log of what the compiler said."""
         text = (
-            f"cxx = {self.compiler}\n"
+            f"cxx = {_escape_variable(self.compiler)}\n"
             "rule compile\n  command = $cxx -MMD -MF $out.d $flags -c $in -o $out\n"
-            "  depfile = $out.d\n  deps = gcc\n  description = compile $out\n"
+            "  depfile = $out.d\n  deps = gcc\n  description = compile $in\n"
             "rule link\n  command = $cxx -shared $in -o $out $flags\n  description = link $out\n" + "".join(self._steps)
         )
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "build.ninja").write_text(text)
         jobs = os.environ.get("MAX_JOBS")
         command = [self.ninja, "-C", str(self.directory), *(["-j", jobs] if jobs else [])]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode:
+        said = []
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as building:
+            assert building.stdout is not None
+            for line in building.stdout:
+                said.append(line)
+                if re.match(r"\[\d+/\d+\] ", line):  # ninja's line for a step that is done
+                    print(f"seq2seq_fast: {line.rstrip().replace(f'{ROOT}/', '')}", file=sys.stderr, flush=True)
+        if building.returncode:
             log = self.directory / "build.log"
-            log.write_text(done.stdout)
-            errors = [line for line in done.stdout.splitlines() if "error" in line]
+            log.write_text("".join(said))
+            errors = [line for line in said if "error" in line] or [line for line in said if "FAILED" in line]
             raise Unavailable(
                 f"the compiler failed ({errors[0].strip() if errors else 'no message'}); all of it: {log}"
             )
+
+
+def _escape_variable(text: str) -> str:
+    return text.replace("$", "$$")
 
 
 def _escape(path: Path) -> str:

@@ -1,11 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 
-from build_support import cpu
+from build_support import cpu, cuda
 from build_support.toolchain import ROOT, NinjaFile, Toolchain, Unavailable
 
 
@@ -40,6 +41,45 @@ def test_the_compilers_error_is_named(toolchain, tmp_path):
     (tmp_path / "a b.cpp").write_text("int one( { return 1; }\n")
     with pytest.raises(Unavailable, match="the compiler failed"):
         build(toolchain, tmp_path)
+
+
+def test_a_folder_may_have_any_name(toolchain, tmp_path):
+    folder = tmp_path / "it's $HOME (a) & b"
+    (folder / "include").mkdir(parents=True)
+    (folder / "include" / "h.h").write_text("int one() { return 1; }\n")
+    (folder / "a.cpp").write_text("#include <h.h>\n")
+    ninja = NinjaFile(folder / "build", toolchain.compiler, toolchain.ninja)
+    library = ninja.link(
+        [ninja.compile(folder / "a.cpp", "a.o", ["-fPIC", f"-I{folder / 'include'}"])], folder / "a.so", []
+    )
+    ninja.run()
+    assert library.exists()
+
+
+def test_a_compiler_may_have_words_of_its_own(toolchain, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", f"env {toolchain.compiler}")
+    toolchain = Toolchain.find()
+    (tmp_path / "a b.cpp").write_text("int one() { return 1; }\n")
+    assert build(toolchain, tmp_path).exists()
+
+
+def test_each_step_is_said_as_it_is_done(toolchain, tmp_path, capfd):
+    (tmp_path / "a b.cpp").write_text("int one() { return 1; }\n")
+    build(toolchain, tmp_path)
+    assert re.search(r"seq2seq_fast: \[1/2\] compile .*a b\.cpp", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("program", ["exit 1", "exec no-such-program", ""])
+def test_an_nvcc_that_does_not_work_loses_one_engine_with_one_line(tmp_path, monkeypatch, program):
+    nvcc = tmp_path / "bin" / "nvcc"
+    nvcc.parent.mkdir()
+    nvcc.write_text(f"#!/bin/sh\n{program}\n")
+    nvcc.chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
+    with pytest.raises(Unavailable, match="nvcc") as raised:
+        cuda.build(tmp_path / "out", tmp_path / "build")
+    assert "\n" not in str(raised.value)
 
 
 def test_a_compiler_that_is_not_there_is_named(monkeypatch):

@@ -8,8 +8,6 @@ import os
 import sysconfig
 from pathlib import Path
 
-import pybind11
-
 from emulators.cudafiber import compiler
 
 SOURCES = compiler.CSRC / "cuda"
@@ -17,11 +15,11 @@ SOURCES = compiler.CSRC / "cuda"
 
 def build_module(*flags: str):
     """Path of the Python module of all launchers, compiled with the emulation's headers."""
-    includes = (f"-I{pybind11.get_include()}", f"-I{sysconfig.get_paths()['include']}")
+    include = f"-I{sysconfig.get_paths()['include']}"
     sources = [*sorted(SOURCES.glob("*.cu")), SOURCES / "bindings.cpp"]
     return compiler.build(
         sources, "_cuda", shared=True,
-        flags=("-O1", "-fvisibility=hidden", "-fno-strict-aliasing", *compiler.ALIGNMENT, *includes, *flags),
+        flags=("-O1", "-fvisibility=hidden", "-fno-strict-aliasing", *compiler.ALIGNMENT, include, *flags),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def _choose(built: tuple[str, ...], reason: str, asked: str | None) -> str:
     return candidates[-1]
 
 
+def why_not_built() -> str:
+    """Where setup.py has not built anything beside this package: whether an installed one is hidden by a checkout."""
+    here = Path(__file__).parent.parent
+    for folder in map(Path, sys.path):
+        other = folder / "seq2seq_fast"
+        if (other / "_build_info.py").exists() and not other.samefile(here):
+            return (
+                f"the source folder {here.parent} comes before the package installed in {folder}; start Python in "
+                "another folder, or build in this one with: python setup.py build_ext --inplace"
+            )
+    return "setup.py has not run here; build with: python setup.py build_ext --inplace"
+
+
 def _load_library() -> str:
     """Load the engine; gives what to say of it. Raises _Unusable."""
     named = os.environ.get("SEQ2SEQ_FAST_CPU_LIBRARY")
@@ -67,7 +81,7 @@ def _load_library() -> str:
         try:
             info = importlib.import_module("seq2seq_fast._build_info")
         except ImportError:
-            raise _Unusable("not built: setup.py has not run here") from None
+            raise _Unusable(f"not built: {why_not_built()}") from None
         what = _choose(info.CPU_CAPABILITIES, info.CPU_REASON, os.environ.get("SEQ2SEQ_FAST_CPU_CAPABILITY"))
         _check_torch(torch.__version__)
         path = library_path(what)

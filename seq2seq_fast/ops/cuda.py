@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from seq2seq_fast.ops.backends import BackendStatus
+from seq2seq_fast.ops.cpu import why_not_built
 from seq2seq_fast.ops.schemas import declare
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def _outlook(engine: Engine) -> str:
 
 def _why_not_built() -> str:
     try:
-        return importlib.import_module("seq2seq_fast._build_info").CUDA_REASON or "setup.py has not run here"
+        return importlib.import_module("seq2seq_fast._build_info").CUDA_REASON or why_not_built()
     except (ImportError, AttributeError):
-        return "setup.py has not run here"
+        return why_not_built()
 
 
 def why_unusable(module: ModuleType) -> str:

@@ -47,7 +47,11 @@ def why_not(installed: bool, rocm: bool, gpu: bool) -> str:
     """Why the kernels cannot be compiled and run; empty if they can."""
     if installed and not rocm:
         return "" if gpu else "no CUDA device is available"
-    reason = "the kernels are written for NVIDIA's GPUs" if rocm else "triton is not installed"
+    reason = (
+        "the kernels are written for NVIDIA's GPUs"
+        if rocm
+        else "triton is not installed: pip install 'seq2seq_fast[triton]'"
+    )
     if gpu:
         reason += "; CUDA tensors are served by the slow reference"
         warnings.warn(f"seq2seq_fast: {reason}", stacklevel=3)

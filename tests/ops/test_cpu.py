@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import seq2seq_fast
+from build_support.toolchain import ROOT
 from seq2seq_fast.ops import cpu
 
 ALL = ("DEFAULT", "AVX2", "AVX512")
@@ -46,6 +47,16 @@ def test_a_torch_older_than_the_engine_serves_is_refused():
         cpu._check_torch(version)
     with pytest.raises(cpu._Unusable, match=r"needs torch 2\.11 or later, this is 2\.9\.1"):
         cpu._check_torch("2.9.1+cpu")
+
+
+def test_a_checkout_that_hides_an_installed_package_is_named(tmp_path, monkeypatch):
+    installed = tmp_path / "site-packages"
+    monkeypatch.setattr(cpu.sys, "path", ["", str(tmp_path / "elsewhere"), str(installed)])
+    assert cpu.why_not_built().startswith("setup.py has not run here")
+    (installed / "seq2seq_fast").mkdir(parents=True)
+    (installed / "seq2seq_fast" / "_build_info.py").touch()
+    told = cpu.why_not_built()
+    assert str(installed) in told and str(ROOT) in told and "build_ext --inplace" in told
 
 
 @pytest.mark.skipif(not seq2seq_fast.backends()["cpu"].usable, reason="the CPU engine is not built")
