@@ -42,12 +42,3 @@ def outlook(device: Device) -> list[Outlook]:
                 )
                 found.append(Outlook(name, cell, dtype, *plans))
     return found
-
-
-def summary(device: Device, sizes: str = "the paper's sizes") -> str:
-    """In one line, which decoders run in one launch at these sizes and why others do not."""
-    there = [one for one in outlook(device) if one.sizes == sizes]
-    fitting = ", ".join(f"{one.cell} in {one.dtype}" for one in there if not one.why_not)
-    others = ", ".join(f"{one.cell} in {one.dtype} ({one.why_not})" for one in there if one.why_not)
-    parts = [f"in one launch {fitting}" if fitting else "", f"in a few launches a position {others}" if others else ""]
-    return f"at {sizes} " + "; ".join(part for part in parts if part)

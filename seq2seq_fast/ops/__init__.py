@@ -11,8 +11,8 @@ from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 
 register_backend("cpu", cpu.load())
-register_backend("triton", triton.load())
-register_backend("cuda", cuda.load())
+register_backend("triton", triton.load)
+register_backend("cuda", cuda.load)
 
 __all__ = [
     "AttentionDecoderOutput",

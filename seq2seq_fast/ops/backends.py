@@ -9,9 +9,9 @@ Environment, read at import:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class BackendStatus:
         devices: device types it serves.
         dtypes: floating point dtypes it serves.
         reason: why it is not usable, or what to know of it; empty where there is nothing to say.
+        refuses: why one device cannot be served, empty if it can. It is asked of no device before a call on it.
     """
 
     built: bool
@@ -38,35 +39,55 @@ class BackendStatus:
     devices: tuple[str, ...]
     dtypes: tuple[torch.dtype, ...]
     reason: str = ""
+    refuses: Callable[[torch.device], str] = field(default=lambda device: "", repr=False, compare=False)
 
     def why_not(self, tensor: Tensor) -> str:
         """Why this backend cannot serve the tensor; empty if it can."""
+        return self.why_not_on(tensor.device, tensor.dtype)
+
+    def why_not_on(self, device: torch.device, dtype: torch.dtype) -> str:
+        """The same of a device and a dtype."""
         if not self.usable:
             return self.reason
-        if self.devices != ("any",) and tensor.device.type not in self.devices:
-            return f"serves {' and '.join(self.devices)} tensors, not {tensor.device.type}"
-        if tensor.dtype not in self.dtypes:
-            return f"serves {', '.join(str(d).removeprefix('torch.') for d in self.dtypes)}, not {tensor.dtype}"
-        return ""
+        if self.devices != ("any",) and device.type not in self.devices:
+            return f"serves {' and '.join(self.devices)} tensors, not {device.type}"
+        if dtype not in self.dtypes:
+            return f"serves {', '.join(str(d).removeprefix('torch.') for d in self.dtypes)}, not {dtype}"
+        return self.refuses(device)
 
 
-_BACKENDS: dict[str, BackendStatus] = {"reference": BackendStatus(True, True, ("any",), ALL_DTYPES)}
+_BACKENDS: dict[str, BackendStatus | Callable[[], BackendStatus]] = {
+    "reference": BackendStatus(True, True, ("any",), ALL_DTYPES)
+}
 # What these cannot serve (float64 on CUDA, or an engine that its status calls unusable) goes to the reference.
 _DEFAULTS: dict[str, tuple[str, ...]] = {"cpu": ("cpu",), "cuda": ("triton",)}
 
 
-def register_backend(name: str, status: BackendStatus) -> None:
-    """Make a backend known to :func:`backends` and to the operators (the engines call this at import)."""
+def register_backend(name: str, status: BackendStatus | Callable[[], BackendStatus]) -> None:
+    """Make a backend known to :func:`backends` and to the operators (the engines call this at import).
+
+    A function is called when somebody first wants to know: an import must not wake a GPU, or no process could fork
+    after it.
+    """
     _BACKENDS[name] = status
+
+
+def _status(name: str) -> BackendStatus:
+    status = _BACKENDS[name]
+    if not isinstance(status, BackendStatus):
+        status = _BACKENDS[name] = status()
+    return status
 
 
 def backends() -> dict[str, BackendStatus]:
     """Every backend by name, with what it serves and why it cannot run where it cannot.
 
+    No device is touched: what a GPU itself says against a backend shows at the first call on it.
+
     >>> for name, status in seq2seq_fast.backends().items():
     ...     print(name, status.usable, status.reason)
     """
-    return dict(_BACKENDS)
+    return {name: _status(name) for name in _BACKENDS}
 
 
 _preferred: str | None = os.environ.get("SEQ2SEQ_FAST_BACKEND") or None
@@ -101,16 +122,33 @@ def choose_backend(backend: str | None, tensor: Tensor) -> str:
     if backend is None:
         backend = _preferred
     if backend is None:
-        for name in _DEFAULTS.get(tensor.device.type, ()):
-            if name in _BACKENDS and not _BACKENDS[name].why_not(tensor):
-                return name
-        return "reference"
+        return _default(tensor.device, tensor.dtype)
     check_backend(backend)
-    reason = _BACKENDS[backend].why_not(tensor)
+    reason = _why_not(backend, tensor.device, tensor.dtype)
     if reason:
-        others = ", ".join(repr(name) for name, status in _BACKENDS.items() if not status.why_not(tensor))
-        raise ValueError(f"backend={backend!r} cannot serve this call: {reason}; available here: {others}")
+        raise ValueError(f"backend={backend!r} cannot serve this call: {reason}")
     return backend
+
+
+def _default(device: torch.device, dtype: torch.dtype) -> str:
+    for name in _DEFAULTS.get(device.type, ()):
+        if name in _BACKENDS and not _status(name).why_not_on(device, dtype):
+            return name
+    return "reference"
+
+
+def _why_not(backend: str, device: torch.device, dtype: torch.dtype) -> str:
+    reason = _status(backend).why_not_on(device, dtype)
+    if reason:
+        others = (repr(name) for name in _BACKENDS if not _status(name).why_not_on(device, dtype))
+        reason += f"; available here: {', '.join(others)}"
+    return reason
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler with this package: loading a backend
+# and asking a device are not for torch.compile to trace, and their answers stay.
+for _function in (_default, _why_not):
+    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def raw(backend: str):

@@ -1,6 +1,7 @@
 """Loads the CUDA engine (``csrc/cuda``): the module that setup.py built where nvcc exists.
 
-It needs the CUDA driver only when it is used, and is tied to no version of torch: its launchers take addresses.
+It needs the CUDA driver only when it is used, and is tied to no version of torch: its launchers take addresses. Each
+device is asked at the first call on it, and no other: a question opens a context, which takes hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,14 +16,12 @@ from seq2seq_fast.ops.backends import BackendStatus
 from seq2seq_fast.ops.cpu import why_not_built
 from seq2seq_fast.ops.schemas import declare
 
-if TYPE_CHECKING:
-    from seq2seq_fast.cuda_kernels.engine import Engine
-
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 OLDEST_CAPABILITY = (8, 0)
 NOTE = (
     "float64 is served by the reference; the decoder runs forward in one launch and backward in one where "
-    "seq2seq_fast.cuda_kernels.plan and plan_backward say that they fit, else a few launches a position"
+    "seq2seq_fast.cuda_kernels.plan and plan_backward say that they fit, else a few launches a position; seq2seq-fast "
+    "doctor shows the plans of each device"
 )
 
 
@@ -40,18 +38,11 @@ def load() -> BackendStatus:
     from seq2seq_fast.cuda_kernels import implement
     from seq2seq_fast.cuda_kernels.engine import Engine
 
-    engine = Engine(module)
-    implement(library, engine, "CUDA")
-    reason = why_unusable(module)
-    return BackendStatus(True, not reason, ("cuda",), DTYPES, reason or f"{NOTE}; {_outlook(engine)}")
-
-
-def _outlook(engine: Engine) -> str:
-    """What the plans say of each kind of device that is here."""
-    from seq2seq_fast.cuda_kernels.outlook import summary
-
-    devices = {torch.cuda.get_device_name(i): engine.limits(i) for i in range(torch.cuda.device_count())}
-    return "; ".join(f"on {name} {summary(device)}" for name, device in devices.items())
+    implement(library, Engine(module), "CUDA")
+    if torch.cuda.device_count() == 0:
+        return BackendStatus(True, False, ("cuda",), DTYPES, "torch sees no CUDA device")
+    refuses = functools.cache(functools.partial(why_unusable, module))
+    return BackendStatus(True, True, ("cuda",), DTYPES, NOTE, refuses)
 
 
 def _why_not_built() -> str:
@@ -61,19 +52,18 @@ def _why_not_built() -> str:
         return why_not_built()
 
 
-def why_unusable(module: ModuleType) -> str:
-    """Why the module's kernels cannot run on this machine's devices; empty where they can.
+def why_unusable(module: ModuleType, device: torch.device) -> str:
+    """Why the module's kernels cannot run on a device; empty where they can.
 
-    The current device is asked itself: its driver may be older than the CUDA runtime in the module, and the module may
-    have been built for other devices.
+    The device is asked itself: its driver may be older than the CUDA runtime in the module, and the module may have
+    been built for other devices.
     """
-    if not torch.cuda.is_available():
-        return "torch sees no CUDA device"
-    oldest = min(torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count()))
-    if oldest < OLDEST_CAPABILITY:
-        return f"a device has compute capability {oldest[0]}.{oldest[1]}; 8.0 is the oldest that is served"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < OLDEST_CAPABILITY:
+        return f"{device} has compute capability {capability[0]}.{capability[1]}; 8.0 is the oldest that is served"
     try:
-        module.device_limits()
+        with torch.cuda.device(device):
+            module.device_limits()
     except RuntimeError as error:
-        return f"the device cannot run this build: {error}"
+        return f"{device} cannot run this build: {error}"
     return ""

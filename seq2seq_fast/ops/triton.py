@@ -28,6 +28,8 @@ def interpreting() -> bool:
 def load() -> BackendStatus:
     """Declare the raw operators if they can run here, and say what :func:`seq2seq_fast.backends` shows.
 
+    It touches no device.
+
     Where there is a GPU and the engine cannot run, a warning says that the reference serves CUDA tensors.
     """
     if interpreting():
@@ -36,7 +38,7 @@ def load() -> BackendStatus:
         register()
         return BackendStatus(True, True, ("cpu",), DTYPES, "interpreted: TRITON_INTERPRET is set")
     built = importlib.util.find_spec("triton") is not None
-    reason = why_not(built, torch.version.hip is not None, torch.cuda.is_available())
+    reason = why_not(built, torch.version.hip is not None, torch.cuda.device_count() > 0)
     if reason:
         return BackendStatus(built, False, ("cuda",), DTYPES, reason)
     register()

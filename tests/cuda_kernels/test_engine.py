@@ -2,13 +2,12 @@
 
 import contextlib
 import functools
-import importlib
 
 import pytest
 import torch
 
 from emulators.cudafiber.module import module
-from seq2seq_fast.cuda_kernels import OPERATORS, plan
+from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
@@ -50,19 +49,6 @@ def test_a_launch_goes_to_the_device_and_current_stream_of_its_tensor(monkeypatc
     monkeypatch.setattr(torch.cuda, "current_stream", lambda where: Stream if where.index == 1 else None)
     Engine(Module).launch("kernel", OnSecondDevice(), 7, None, True)
     assert seen == [(1, 7, 0, True, 1234)] and current == [0]
-
-
-def test_the_status_tells_what_the_plans_say_of_the_devices_that_are_here(monkeypatch):
-    names = ["NVIDIA H100", "NVIDIA GeForce RTX 3090", "NVIDIA H100"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(torch.cuda, "get_device_name", names.__getitem__)
-    engine = Engine(module())
-    monkeypatch.setattr(engine, "limits", [plan.H100, plan.RTX_3090, plan.H100].__getitem__)
-    told = importlib.import_module("seq2seq_fast.ops.cuda")._outlook(engine)
-    assert told.count("on NVIDIA H100 at the paper's sizes in one launch gru in 16 bits") == 1
-    assert (
-        "on NVIDIA GeForce RTX 3090 at the paper's sizes in a few launches a position gru in 16 bits (a block" in told
-    )
 
 
 @functools.cache
