@@ -147,8 +147,7 @@ def _why_not(backend: str, device: torch.device, dtype: torch.dtype) -> str:
 
 # As torch.compiler.assume_constant_result does, which would import the compiler with this package: loading a backend
 # and asking a device are not for torch.compile to trace, and their answers stay.
-for _function in (_default, _why_not):
-    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_default.__dict__["_dynamo_marked_constant"] = _why_not.__dict__["_dynamo_marked_constant"] = True
 
 
 def raw(backend: str):
