@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from benchmarks import plots, registry, results, tables, targets
-from benchmarks.contenders import usable_backends
 from benchmarks.quietness import load_warning, share_warning
 from benchmarks.runner import Measured, Settings, measure
-from benchmarks.workload import BASELINES, PASSES, Workload
+from benchmarks.workload import PASSES, Workload
 from seq2seq_fast import backends
+from seq2seq_fast.cases.race import BASELINES, usable_backends
 
 # Rooms with a command of their own, and their folders.
 COMMANDS = {"gpu-report": "gpu_report", "host": "host", "corpus": "corpus"}
@@ -117,7 +117,7 @@ def _run(
             measured = measure(workload, settings)
             print(tables.workload_table(workload, measured), end="\n\n", flush=True)
             new += measured.rows
-            notes = {"operator": workload.operator, "sizes": dict(workload.sizes), dtype: _notes(measured)}
+            notes = {"operator": workload.operator.name, "sizes": dict(workload.case.sizes), dtype: _notes(measured)}
             _keep(folder, measured.rows, {**about, "workloads": {workload.name: notes}})
             failed = failed or any(name not in BASELINES for name in measured.failures)
             share = max(share, measured.others_share or 0.0)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from benchmarks.results import Row
 from benchmarks.runner import Measured
-from benchmarks.workload import BASELINES, Workload
+from benchmarks.workload import Workload
+from seq2seq_fast.cases.race import BASELINES
 
 LIMITS = {
     "bytes": "one pass over the bytes",
-    "arithmetic": "the arithmetic at the rate of a matrix product",
+    "operations": "the arithmetic at the rate of a matrix product",
     "products": "the matrix products alone",
 }
 
@@ -39,7 +40,7 @@ def workload_table(workload: Workload, measured: Measured) -> str:
             ]
         )
         if workload.items:
-            lines[-1].append(number(1e3 * workload.items.count(workload.sizes) / row.median_ms, "{:.1f}"))
+            lines[-1].append(number(1e3 * workload.items.count(workload.case.sizes) / row.median_ms, "{:.1f}"))
     title = f"{workload.name}  (limit: {LIMITS.get(measured.limit, measured.limit)}"
     limits = {row.passed: row.limit_ms for row in measured.rows}
     title += "".join(f"; {passed} {milliseconds(limit)}" for passed, limit in limits.items() if limit > 0) + ")"

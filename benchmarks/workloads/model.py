@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import baselines
-from benchmarks.limits import Thunk, linear, linear_backward, product, products
-from benchmarks.workload import Bound, Draw, Inputs, Items, Outputs, Sizes, Workload
-from benchmarks.workloads.decoder import decoder_backward_products, decoder_forward_products
-from benchmarks.workloads.encoder import encoder_products, encoder_products_back, spread_lengths
+from benchmarks.workloads.encoder import Layer, encoder_products, encoder_products_back, spread_lengths
 from seq2seq_fast import use_backend
+from seq2seq_fast.cases import Case, Draw, Inputs, Outputs, Work
+from seq2seq_fast.cases.attention_decoder import backward_products, decode, forward_products
+from seq2seq_fast.cases.comparison import Bound
+from seq2seq_fast.cases.decoder import eager_step
+from seq2seq_fast.cases.evaluate import Run
+from seq2seq_fast.cases.operator import Product, linear, linear_backward
 from seq2seq_fast.decoding import SearchLimits, beam_search
 from seq2seq_fast.decoding.hypothesis import drop_worth_it
 from seq2seq_fast.decoding.search_step import EAGER_STEPS
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.ops import AttentionMemory
 
 BEGIN, END = 1, 2
 # Translations of these lengths are about as long as their sources; a model of random weights would never end them.
 LIMITS = SearchLimits(ratio=1.0, extra=2)
 
 
-def make_model(sizes: Sizes, draw: Draw) -> Seq2Seq:
+def make_model(sizes: Mapping[str, int], draw: Draw) -> Seq2Seq:
     config = Seq2SeqConfig(
         target_vocabulary_size=sizes["vocabulary"],
         source_vocabulary_size=sizes["vocabulary"],
@@ -45,115 +51,148 @@ def make_model(sizes: Sizes, draw: Draw) -> Seq2Seq:
     return model.to(draw.device, torch.float64 if draw.dtype == torch.float64 else torch.float32)
 
 
-def make_source(sizes: Sizes, draw: Draw) -> Inputs:
-    batch, longest = sizes["batch"], sizes["source"]
-    return {
-        "source": draw.integers(END + 1, sizes["vocabulary"] - 1, batch, longest),
-        "lengths": spread_lengths(batch, longest).to(draw.device),
-        "model": make_model(sizes, draw),
-        "dtype": draw.dtype,
-    }
+class Model(Layer):
+    name = "nn.Seq2Seq"
+    size_names = ("batch", "source", "target", "vocabulary", "embedding", "hidden")
+
+    def inputs(self, case: Case, draw: Draw) -> Inputs:
+        sizes = case.sizes
+        constants = {
+            "source": draw.integers(END + 1, sizes["vocabulary"] - 1, sizes["batch"], sizes["source"]),
+            "lengths": spread_lengths(sizes["batch"], sizes["source"]).to(draw.device),
+        }
+        return Inputs({}, constants, {"dtype": draw.dtype}, {"model": make_model(sizes, draw)})
 
 
-def make_training(sizes: Sizes, draw: Draw) -> Inputs:
-    inputs = make_source(sizes, draw)
-    words = draw.integers(END + 1, sizes["vocabulary"] - 1, sizes["batch"], sizes["target"] + 1)
-    parameters = inputs["model"].parameters()
-    on_cuda = draw.device.type == "cuda"
-    return {
-        **inputs,
-        "target_input": words[:, :-1].contiguous(),
-        "target_output": words[:, 1:].contiguous(),
-        "optimizer": torch.optim.Adam(parameters, lr=1e-5, fused=True, capturable=on_cuda),
-    }
-
-
-def make_translation(sizes: Sizes, draw: Draw) -> Inputs:
-    inputs = make_source(sizes, draw)
-    with torch.no_grad():
-        inputs["model"].decoder.output.bias[END] = -1e9
-    inputs["model"].eval()
-    return {**inputs, "beams": sizes["beams"]}
+def source_of(inputs: Inputs) -> tuple[Any, Tensor, Tensor]:
+    return inputs.modules["model"], inputs.constants["source"], inputs.constants["lengths"]
 
 
 def mixed_precision(inputs: Inputs) -> AbstractContextManager:
     """torch.autocast where the workload's dtype has 16 bits and the weights have not."""
-    narrow = inputs["dtype"].itemsize == 2 and next(inputs["model"].parameters()).dtype == torch.float32
-    return torch.autocast(inputs["source"].device.type, dtype=inputs["dtype"] if narrow else None, enabled=narrow)
+    model, source, _ = source_of(inputs)
+    dtype = inputs.options["dtype"]
+    narrow = dtype.itemsize == 2 and next(model.parameters()).dtype == torch.float32
+    return torch.autocast(source.device.type, dtype=dtype if narrow else None, enabled=narrow)
 
 
-def loss_of(inputs: Inputs, readout: Tensor) -> Tensor:
-    logits = inputs["model"].logits(readout)
-    return F.cross_entropy(logits.flatten(0, 1).float(), inputs["target_output"].flatten())
+class TrainingStep(Model):
+    def inputs(self, case: Case, draw: Draw) -> Inputs:
+        inputs, sizes = super().inputs(case, draw), case.sizes
+        words = draw.integers(END + 1, sizes["vocabulary"] - 1, sizes["batch"], sizes["target"] + 1)
+        targets = {"target_input": words[:, :-1].contiguous(), "target_output": words[:, 1:].contiguous()}
+        on_cuda = draw.device.type == "cuda"
+        optimizer = torch.optim.Adam(inputs.leaves.values(), lr=1e-5, fused=True, capturable=on_cuda)
+        options = {**inputs.options, "optimizer": optimizer}
+        return replace(inputs, constants={**inputs.constants, **targets}, options=options)
 
+    def call(self, inputs: Inputs, memory: AttentionMemory | None, backend: str) -> Outputs:
+        model, source, lengths = source_of(inputs)
+        with use_backend(backend), mixed_precision(inputs):
+            output = model(source, lengths, inputs.constants["target_input"], need_weights=False)
+            return self._loss(inputs, output.readout)
 
-def training_ours(inputs: Inputs, backend: str) -> Outputs:
-    with use_backend(backend), mixed_precision(inputs):
-        output = inputs["model"](inputs["source"], inputs["lengths"], inputs["target_input"], need_weights=False)
-        return (loss_of(inputs, output.readout),)
-
-
-def training_with(wrap: Callable[[baselines.Step], baselines.Step]) -> Callable[[Inputs], Outputs]:
-    """The same model with its decoder as a Python loop over a step, wrapped, that PyTorch's own operators make."""
-    step = wrap(baselines.masked_gru_decoder_step)
-
-    def run(inputs: Inputs) -> Outputs:
-        model, source = inputs["model"], inputs["source"]
-        decoder, attention = model.decoder, model.decoder.attention
+    def eager(self, inputs: Inputs, step: Any = eager_step) -> Outputs:
+        """The same model with its decoder as a Python loop over a step that PyTorch's own operators make."""
+        model, source, lengths = source_of(inputs)
+        decoder, attention, cell = model.decoder, model.decoder.attention, model.decoder.cells[0]
         with use_backend("reference"), mixed_precision(inputs):
-            state = model.start(model.encode(source, inputs["lengths"]))
-            embedded = decoder.embedding(inputs["target_input"])
-            positions = torch.arange(source.shape[1], device=source.device)
-            padding = positions >= inputs["lengths"].unsqueeze(1)
-            cell, memory = decoder.cells[0], state.memory
-            shared = (padding, memory.keys, memory.values, attention.query_projection.weight, attention.v)
+            state = model.start(model.encode(source, lengths))
+            embedded = decoder.embedding(inputs.constants["target_input"])
+            padding = torch.arange(source.shape[1], device=source.device) >= lengths.unsqueeze(1)
+            query = attention.query_projection
+            shared = (state.memory.keys, state.memory.values, query.weight, query.bias, attention.v)
             parameters = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-            states, contexts = baselines.attention_decoder(step, embedded, state.layers, *shared, *parameters)
-            return (loss_of(inputs, decoder.readout(states, contexts, embedded)),)
+            step = partial(step, padding=padding, options={"cell": "gru", "reset_after": cell.reset_after})
+            found, _ = decode(step, embedded, state.layers, *shared, *parameters)
+            return self._loss(inputs, decoder.readout(found["states"], found["contexts"], embedded))
 
-    return run
+    def compiled(self) -> Any:
+        return partial(self.eager, step=torch.compile(eager_step, dynamic=False))
 
+    def _loss(self, inputs: Inputs, readout: Tensor) -> Outputs:
+        logits = source_of(inputs)[0].logits(readout)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), inputs.constants["target_output"].flatten())
+        return {"loss": loss}
 
-def update(inputs: Inputs, grads: tuple[Tensor, ...]) -> None:
-    """Clip the gradients and move the weights, as training does."""
-    for parameter, grad in zip(inputs["model"].parameters(), grads, strict=True):
-        parameter.grad = grad
-    torch.nn.utils.clip_grad_norm_(inputs["model"].parameters(), 1.0)
-    inputs["optimizer"].step()
-    inputs["optimizer"].zero_grad(set_to_none=True)
+    def after_backward(self, inputs: Inputs, gradients: Mapping[str, Tensor]) -> None:
+        """Clip the gradients and move the weights, as training does."""
+        parameters = list(inputs.leaves.values())
+        for parameter, gradient in zip(parameters, gradients.values(), strict=True):
+            parameter.grad = gradient
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        inputs.options["optimizer"].step()
+        inputs.options["optimizer"].zero_grad(set_to_none=True)
 
+    def bounds(self, inputs: Inputs, large: bool = False) -> tuple[Bound, Bound]:
+        """Under autocast the weights' gradients are float32 tensors with the accuracy of 16 bits, and those of
+        attention, whose terms nearly cancel, are mostly rounding."""
+        narrow, eps = inputs.options["dtype"].itemsize == 2, torch.finfo(torch.float32).eps
+        if narrow:
+            return Bound(relative=1e6 * eps, roundings=2), Bound(relative=4e6 * eps, roundings=8, floor=0.01)
+        return Bound(relative=512 * eps, roundings=2), Bound(relative=2048 * eps, roundings=8)
 
-def translate(inputs: Inputs, backend: str) -> Outputs:
-    model, beams = inputs["model"], inputs["beams"]
-    with use_backend(backend), mixed_precision(inputs):
-        found = beam_search(
-            model, inputs["source"], inputs["lengths"], bos_id=BEGIN, eos_id=END, beam_size=beams, limits=LIMITS,
-            graphs=inputs.get("graphs", False),
-        )  # fmt: skip
-    return (torch.tensor([best[0].score for best in found], device=inputs["source"].device),)
+    def forward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs, training: bool) -> Work:
+        layers = tuple(linear(*layer) for layer in layer_sizes(sizes))
+        return Work(products=encoder_products(sizes, "gru") + forward_products(decoder_sizes(sizes), "gru") + layers)
 
-
-def translate_eager(inputs: Inputs) -> Outputs:
-    """The same search over the reference's steps."""
-    return translate(inputs, "reference")
-
-
-def translate_replayed(call: Callable[[Inputs], Outputs]) -> Callable[[Inputs], Outputs]:
-    """The search with its steps replayed from CUDA graphs, all of which its first call on a model captures."""
-    captured: WeakSet[Seq2Seq] = WeakSet()
-
-    def run(inputs: Inputs) -> Outputs:
-        inputs = {**inputs, "graphs": True}
-        if inputs["model"] not in captured:
-            captured.add(inputs["model"])
-            for _ in range(EAGER_STEPS):
-                call(inputs)
-        return call(inputs)
-
-    return run
+    def backward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs) -> Work:
+        layers = tuple(product for layer in layer_sizes(sizes) for product in linear_backward(*layer))
+        decoder = backward_products(decoder_sizes(sizes), "gru")
+        return Work(products=layers + decoder + encoder_products_back(sizes, "gru"))
 
 
-def layer_sizes(sizes: Sizes) -> list[tuple[int, int, int]]:
+class Translation(Model):
+    differentiable = False
+    # The search decides on the host which sentences go on: nothing to capture or to compile whole.
+    baselines = ("eager", "cudagraph")
+
+    def inputs(self, case: Case, draw: Draw) -> Inputs:
+        inputs = super().inputs(case, draw)
+        model = source_of(inputs)[0]
+        with torch.no_grad():
+            model.decoder.output.bias[END] = -1e9
+        model.eval()
+        return replace(inputs, options={**inputs.options, "beams": case.sizes["beams"]})
+
+    def call(self, inputs: Inputs, memory: AttentionMemory | None, backend: str) -> Outputs:
+        model, source, lengths = source_of(inputs)
+        with use_backend(backend), mixed_precision(inputs):
+            found = beam_search(
+                model, source, lengths, bos_id=BEGIN, eos_id=END, beam_size=inputs.options["beams"], limits=LIMITS,
+                graphs=inputs.options.get("graphs", False),
+            )  # fmt: skip
+        return {"scores": torch.tensor([best[0].score for best in found], device=source.device)}
+
+    def eager(self, inputs: Inputs) -> Outputs:
+        """The same search over the reference's steps."""
+        return self.call(inputs, None, "reference")
+
+    def replayed(self, run: Run) -> Run:
+        """The search with its steps replayed from CUDA graphs, all of which its first call on a model captures."""
+        captured: WeakSet[Seq2Seq] = WeakSet()
+
+        def replay(inputs: Inputs, memory: AttentionMemory | None) -> Outputs:
+            inputs, model = replace(inputs, options={**inputs.options, "graphs": True}), source_of(inputs)[0]
+            if model not in captured:
+                captured.add(model)
+                for _ in range(EAGER_STEPS):
+                    run(inputs, memory)
+            return run(inputs, memory)
+
+        return replay
+
+    def bounds(self, inputs: Inputs, large: bool = False) -> tuple[Bound, Bound]:
+        """Beams that are equal to rounding may be told apart differently, and then their scores are nearly equal."""
+        error = 1e6 if inputs.options["dtype"].itemsize == 2 else 1e4
+        bound = Bound(relative=error * torch.finfo(torch.float32).eps, roundings=2)
+        return bound, bound
+
+    def forward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs, training: bool) -> Work:
+        return Work(products=translation_products(sizes))
+
+
+def layer_sizes(sizes: Mapping[str, int]) -> list[tuple[int, int, int]]:
     """The linear layers over all positions, as (rows, inputs, outputs): keys, initial state, readout, vocabulary."""
     batch, hidden, embedding = sizes["batch"], sizes["hidden"], sizes["embedding"]
     rows = batch * sizes["target"]
@@ -165,44 +204,25 @@ def layer_sizes(sizes: Sizes) -> list[tuple[int, int, int]]:
     ]
 
 
-def decoder_sizes(sizes: Sizes) -> Sizes:
+def decoder_sizes(sizes: Mapping[str, int]) -> Mapping[str, int]:
     return {**sizes, "units": sizes["hidden"], "values": 2 * sizes["hidden"]}
 
 
-def training_products(sizes: Sizes, draw: Draw) -> list[Thunk]:
-    return [
-        *encoder_products(3)(sizes, draw),
-        *decoder_forward_products(3)(decoder_sizes(sizes), draw),
-        *(linear(draw, *layer) for layer in layer_sizes(sizes)),
-    ]
-
-
-def training_products_back(sizes: Sizes, draw: Draw) -> list[Thunk]:
-    return [
-        *(thunk for layer in layer_sizes(sizes) for thunk in linear_backward(draw, *layer)),
-        *decoder_backward_products(3)(decoder_sizes(sizes), draw),
-        *encoder_products_back(3)(sizes, draw),
-    ]
-
-
-def translation_products(sizes: Sizes, draw: Draw) -> list[Thunk]:
+def translation_products(sizes: Mapping[str, int]) -> tuple[Product, ...]:
     """The encoder's, the keys', and at each position those of the sources that the search still keeps."""
     hidden, embedding, vocabulary = sizes["hidden"], sizes["embedding"], sizes["vocabulary"]
     keys, initial = layer_sizes({**sizes, "target": 1})[:2]
-    thunks = [*encoder_products(3)(sizes, draw), linear(draw, *keys), linear(draw, *initial)]
-    made: dict[int, list[Thunk]] = {}
+    products = [*encoder_products(sizes, "gru"), linear(*keys), linear(*initial)]
     for kept in sources_kept(LIMITS.most(spread_lengths(sizes["batch"], sizes["source"])).tolist()):
         rows = kept * sizes["beams"]
-        if rows not in made:
-            made[rows] = [
-                product(draw, rows, hidden, 4 * hidden),
-                product(draw, rows, 2 * hidden, 3 * hidden),
-                linear(draw, rows, embedding, 3 * hidden),
-                linear(draw, rows, 3 * hidden + embedding, 2 * embedding),
-                linear(draw, rows, embedding, vocabulary),
-            ]
-        thunks += made[rows]
-    return thunks
+        products += [
+            Product(rows, hidden, 4 * hidden),
+            Product(rows, 2 * hidden, 3 * hidden),
+            linear(rows, embedding, 3 * hidden),
+            linear(rows, 3 * hidden + embedding, 2 * embedding),
+            linear(rows, embedding, vocabulary),
+        ]
+    return tuple(products)
 
 
 def sources_kept(longest: Sequence[int]) -> Iterator[int]:
@@ -216,51 +236,3 @@ def sources_kept(longest: Sequence[int]) -> Iterator[int]:
             return
         if drop_worth_it(active, kept):
             kept = active
-
-
-def training_bound(inputs: Inputs) -> Bound:
-    # Under autocast the weights' gradients are float32 tensors with the accuracy of 16 bits, and those of attention,
-    # whose terms nearly cancel, are mostly rounding.
-    return Bound(relative=1e6, floor=0.01) if inputs["dtype"].itemsize == 2 else Bound(relative=512)
-
-
-def translation_bound(inputs: Inputs) -> Bound:
-    """Beams that are equal to rounding may be told apart differently, and then their scores are nearly equal."""
-    return Bound(relative=1e6 if inputs["dtype"].itemsize == 2 else 1e4)
-
-
-_MULTI30K = {"batch": 80, "source": 15, "target": 15, "vocabulary": 8000, "embedding": 256, "hidden": 512}
-
-WORKLOADS = (
-    Workload(
-        name="training_step/multi30k",
-        operator="nn.Seq2Seq",
-        sizes=_MULTI30K,
-        make_inputs=make_training,
-        run=training_ours,
-        eager=training_with(lambda step: step),
-        compiled=lambda: training_with(lambda step: torch.compile(step, dynamic=False)),
-        after_backward=update,
-        limit=products(training_products, training_products_back),
-        wanted=("model",),
-        bound=training_bound,
-        quick=True,
-        cold=False,
-        items=Items("tokens", lambda sizes: sizes["batch"] * sizes["target"]),
-    ),
-    Workload(
-        name="translation/beam5",
-        operator="nn.Seq2Seq",
-        sizes={**_MULTI30K, "batch": 64, "beams": 5},
-        make_inputs=make_translation,
-        run=translate,
-        eager=translate_eager,
-        # The search decides on the host which sentences go on: nothing to capture or to compile whole.
-        replayed=translate_replayed,
-        baselines=("eager", "cudagraph"),
-        limit=products(translation_products),
-        bound=translation_bound,
-        cold=False,
-        items=Items("sentences", lambda sizes: sizes["batch"]),
-    ),
-)

@@ -45,11 +45,20 @@ class DecoderStep(Decoder):
         return outputs | ({"weights": weights} if inputs.options.get("need_weights", True) else {})
 
     def forward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs, training: bool) -> Work:
-        rows, hidden, width = sizes["batch"] * sizes["beams"], sizes["hidden"], GATES[inputs.options["cell"]]
-        width *= hidden
-        products = (
-            Product(rows, hidden, width + sizes["units"]),
-            Product(rows, sizes["embedding"], width),
-            Product(rows, sizes["values"], width),
-        )
-        return replace(super().forward_work(sizes, inputs, outputs, training), products=products)
+        products = (Product(*shape) for shape in _products(sizes, inputs.options["cell"]))
+        return replace(super().forward_work(sizes, inputs, outputs, training), products=tuple(products))
+
+    def backward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs) -> Work:
+        both = [
+            (Product(rows, columns, terms), Product(columns, rows, terms, "tn"))
+            for rows, terms, columns in _products(sizes, inputs.options["cell"])
+        ]
+        products = tuple(product for pair in both for product in pair)
+        return replace(super().backward_work(sizes, inputs, outputs), products=products)
+
+
+def _products(sizes: Mapping[str, int], cell: str) -> list[tuple[int, int, int]]:
+    """Of all beams: state times stacked gate and query weights, input and context times theirs."""
+    rows, width = sizes["batch"] * sizes["beams"], GATES[cell] * sizes["hidden"]
+    stacked = rows, sizes["hidden"], width + sizes["units"]
+    return [stacked, (rows, sizes["embedding"], width), (rows, sizes["values"], width)]

@@ -56,6 +56,11 @@ class Comparison:
         return self.error <= self.allowed
 
     @property
+    def explanation(self) -> str:
+        """What is wrong, in a line."""
+        return f"{self.tensor}: {self.remark or f'off by {self.error:.3g}, allowed {self.allowed:.3g}'} ({self.where})"
+
+    @property
     def share(self) -> float:
         """The part of the allowed error that is used."""
         if self.error == 0:

@@ -145,6 +145,8 @@ class Operator(ABC):
         differentiable: whether gradients are taken.
         optional: tensors and constants that a caller may leave out.
         limited_by: the part of its work that bounds its speed: "bytes", "operations" or "products".
+        baselines: those that make sense beside it, of "eager", "compile" and "cudagraph".
+        cold: its inputs come from memory: more of them are rotated than the last level of cache holds.
     """
 
     name: str
@@ -154,6 +156,8 @@ class Operator(ABC):
     differentiable: bool = True
     optional: tuple[str, ...] = ()
     limited_by: str = "bytes"
+    baselines: tuple[str, ...] = ("eager", "compile", "cudagraph")
+    cold: bool = True
 
     def at(self, place: str) -> Case:
         """The case of a place in :data:`PLACES`: its sizes, in the form with its cell where there is a choice."""
@@ -195,6 +199,13 @@ class Operator(ABC):
     def compiled(self) -> Any:
         """``eager``, compiled as one would by hand."""
         return torch.compile(self.eager, dynamic=False)
+
+    def replayed(self, run: Any) -> Any:
+        """A run that replays CUDA graphs of its parts; None where a call can be captured whole."""
+        return None
+
+    def after_backward(self, inputs: Inputs, gradients: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """What a training step does with the gradients; timed as part of the backward pass."""
 
     @abstractmethod
     def bounds(self, inputs: Inputs, large: bool = False) -> tuple[Bound, Bound]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,8 @@ from seq2seq_fast.cases.evaluate import (
     truth,
     with_gradients,
 )
-from seq2seq_fast.doctor.results import Check, one_line
+from seq2seq_fast.cases.race import one_line
+from seq2seq_fast.doctor.results import Check
 
 
 @dataclass(frozen=True)
@@ -147,16 +148,15 @@ def applicable(operator: Operator, device: torch.device) -> list[str]:
 def run_check(name: str, operator: Operator, target: Target) -> Check | None:
     """Run one; what raises has failed. None where it does not apply to the dtype."""
     about = (target.backend, operator.name, str(target.dtype).removeprefix("torch."), name)
-    check = judged(about, lambda: CHECKS[name](operator, target))
-    return check if check.error or check.compared else None
-
-
-def judged(about: tuple[str, str, str, str], comparisons: Callable[[], Comparisons]) -> Check:
-    """Backend, operator, dtype and check, with what the comparisons say."""
     try:
-        compared = list(comparisons())
+        check = judged(about, list(CHECKS[name](operator, target)))
     except Exception as error:
         return Check(*about, worst=None, error=one_line(error))
+    return check if check.compared else None
+
+
+def judged(about: tuple[str, str, str, str], compared: Sequence[Comparison]) -> Check:
+    """Backend, operator, dtype and check, with what the comparisons say."""
     failed = tuple(comparison for comparison in compared if not comparison.passed)
     return Check(*about, worst=worst(compared), failed=failed, compared=len(compared))
 

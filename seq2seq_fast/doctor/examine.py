@@ -11,11 +11,12 @@ import torch
 import seq2seq_fast
 from seq2seq_fast.cases import OPERATORS, Operator
 from seq2seq_fast.cases.evaluate import exact_products
+from seq2seq_fast.cases.race import one_line
 from seq2seq_fast.doctor.checks import Target, applicable, run_check
 from seq2seq_fast.doctor.console import Console
 from seq2seq_fast.doctor.environment import describe
 from seq2seq_fast.doctor.report import CHECK_NOTE, timing_note
-from seq2seq_fast.doctor.results import Findings, one_line
+from seq2seq_fast.doctor.results import Findings
 from seq2seq_fast.doctor.timings import Settings, time_operator
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)

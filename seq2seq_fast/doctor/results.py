@@ -37,10 +37,7 @@ class Check:
         """One line for each thing that is wrong."""
         if self.error:
             return [self.error]
-        return [
-            f"{off.tensor}: {off.remark or f'off by {off.error:.3g}, allowed {off.allowed:.3g}'} ({off.where})"
-            for off in self.failed
-        ]
+        return [off.explanation for off in self.failed]
 
 
 @dataclass(frozen=True)
@@ -107,10 +104,3 @@ class Findings:
 
     def leave_out(self, what: str, why: str) -> None:
         self.not_run.append(NotRun(what, why))
-
-
-def one_line(error: BaseException, width: int = 200) -> str:
-    """An exception as one line: its type and the first line of its message that says something, cut if long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= width else f"{text[: width - 4]} ..."

@@ -2,33 +2,39 @@ import pytest
 import torch
 
 from benchmarks import limits, registry
-from benchmarks.limits import Traffic, cache_bytes
-from benchmarks.workload import Draw
+from benchmarks.limits import limit_of
 from benchmarks.workloads.encoder import spread_lengths
 from benchmarks.workloads.model import sources_kept
+from seq2seq_fast.cases import BY_NAME, Draw, Work
+from seq2seq_fast.cases.attention_decoder import backward_products, forward_products
+from seq2seq_fast.cases.evaluate import call, on
+from seq2seq_fast.cases.operator import Product
 
 DRAW = Draw(torch.float32, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("workload", registry.WORKLOADS, ids=lambda workload: workload.name)
-def test_every_workload_declares_a_limit_that_runs(workload):
-    limit = workload.scaled(32).limit(workload.scaled(32).sizes, DRAW)
-    assert limit.kind in ("bytes", "arithmetic", "products")
-    limit.forward()
-    limit.training_forward()
-    limit.backward()
+def test_every_workload_has_a_limit_that_runs(workload):
+    operator, case = workload.operator, workload.scaled(32).case
+    inputs = operator.inputs(case, DRAW)
+    outputs = call(operator, inputs, on(operator, "reference"))
+    limit = limit_of(operator, case.sizes, inputs, outputs, DRAW)
+    for mode, phases in (("inference", 1), ("training", 2)):
+        assert len(limit.phases(mode, 0)) == phases
+        for phase in limit.phases(mode, 0):
+            phase()
 
 
 @pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
 def test_a_product_has_its_shape_and_writes_where_it_was_told(layout):
-    run = limits.product(DRAW, 3, 5, 2, layout)
+    run = limits.product(Product(3, 5, 2, layout), DRAW)
     out = run()
     assert out.shape == (3, 2)
     assert run().data_ptr() == out.data_ptr()
 
 
-@pytest.mark.parametrize("traffic", [Traffic(7, 3), Traffic(3, 7), Traffic(4, 4), Traffic(5, 0)])
-def test_one_pass_reads_and_writes_as_many_elements_as_it_says(traffic, monkeypatch):
+@pytest.mark.parametrize("work", [Work(7, 3), Work(3, 7), Work(4, 4), Work(5, 0)])
+def test_one_pass_reads_and_writes_as_many_elements_as_it_says(work, monkeypatch):
     monkeypatch.setattr(limits, "cache_bytes", lambda device: 40)
     moved = {"read": 0, "written": 0}
     add = torch.add
@@ -46,26 +52,24 @@ def test_one_pass_reads_and_writes_as_many_elements_as_it_says(traffic, monkeypa
             moved["written"] += self.numel()
 
     monkeypatch.setattr(torch, "add", counted)
-    one = limits.one_pass(lambda sizes: traffic)({}, DRAW).forward
+    one = limits._Pass(work, DRAW)
     one.source, one.target = one.source.as_subclass(Counted), one.target.as_subclass(Counted)
     for _ in range(9):
         one()
-    assert moved == {"read": 9 * traffic.read, "written": 9 * traffic.written}
+    assert moved == {"read": 9 * work.read, "written": 9 * work.written}
 
 
 def test_arithmetic_is_a_product_of_as_many_operations():
-    run = limits.arithmetic(lambda sizes: 2 * 512 * 512 * 6, lambda sizes: 1)({}, DRAW)
-    assert run.forward().shape == (6, 512)
+    run = limits.arithmetic(Work(operations=2 * 512 * 512 * 6), DRAW)
+    assert run().shape == (6, 512)
 
 
 def test_decoder_products_are_the_straightforward_ones():
     sizes = {"batch": 2, "source": 3, "target": 4, "hidden": 5, "units": 6, "embedding": 7, "values": 8}
-    decoder = registry.select(["attention_decoder/80x15x15"])[0]
-    limit = decoder.limit(sizes, DRAW)
     with torch.profiler.profile(record_shapes=True) as forward:
-        limit.forward()
+        limits.products(Work(products=forward_products(sizes, "gru")), DRAW)()
     with torch.profiler.profile(record_shapes=True) as backward:
-        limit.backward()
+        limits.products(Work(products=backward_products(sizes, "gru")), DRAW)()
     rows = sizes["batch"] * sizes["target"]
     assert _products(forward) == sorted([(rows, 7, 15), *[(2, 5, 21)] * 4, *[(2, 8, 15)] * 4])
     after = [(21, rows, 5), (15, rows, 7), (15, rows, 8), (rows, 15, 7)]
@@ -77,8 +81,26 @@ def _products(profile):
     return sorted((left[0], left[1], right[1]) for left, right, *_ in shapes)
 
 
-def test_cache_size_is_known():
-    assert cache_bytes(torch.device("cpu")) >= 2**18
+def bytes_of(name, **sizes):
+    operator = BY_NAME[name]
+    case = operator.case([sizes[size] for size in operator.size_names])
+    inputs = operator.inputs(case, DRAW)
+    outputs = call(operator, inputs, on(operator, "reference"))
+    passes = [operator.forward_work(case.sizes, inputs, outputs, training) for training in (False, True)]
+    return [(work.read, work.written) for work in (*passes, operator.backward_work(case.sizes, inputs, outputs))]
+
+
+def test_the_bytes_of_attention_and_of_gates_are_those_counted_by_hand():
+    b, t, a, d = 3, 5, 7, 11
+    source, one = b * t * (a + d) + b * a + a, b * (d + t)
+    assert bytes_of("attend", batch=b, source=t, units=a, values=d) == [
+        (source, one), (source, one), (source + 2 * one, source),
+    ]  # fmt: skip
+    n = 2 * 3
+    assert bytes_of("gru_gates", batch=2, hidden=3) == [(7 * n, n), (7 * n, 4 * n), (6 * n, 7 * n)]
+    assert bytes_of("lstm_gates", batch=2, hidden=3) == [(9 * n, 2 * n), (9 * n, 6 * n), (8 * n, 5 * n)]
+    rows = b * t
+    assert bytes_of("attention_memory", batch=b, source=t, units=a, values=d)[0] == (rows * (a + d), rows * (2 * a + d))
 
 
 def test_lengths_spread_from_the_longest_down():

@@ -7,6 +7,7 @@ from benchmarks import results
 from benchmarks.__main__ import current_device, main
 from benchmarks.quietness import Watch, share_warning
 from benchmarks.results import Row
+from seq2seq_fast.cases import race
 
 
 def run(folder, *more):
@@ -122,9 +123,9 @@ def test_the_list_names_what_would_run(capsys):
 
 
 def test_a_wrong_backend_makes_the_run_fail(tmp_path, monkeypatch):
-    import benchmarks.contenders as contenders
-
-    monkeypatch.setattr(contenders, "_on", lambda workload, backend: lambda inputs: (inputs["hidden"],))
+    monkeypatch.setattr(
+        race, "on", lambda operator, backend: lambda inputs, memory: {"hidden": inputs.tensors["hidden"]}
+    )
     assert run(tmp_path, "--workload", "gru_gates", "--pass", "forward") == 1
 
 

@@ -1,15 +1,16 @@
 import pytest
 
 import seq2seq_fast
-from benchmarks.registry import WORKLOADS, select
+from benchmarks.registry import SOURCE_LENGTHS, WORKLOADS, select
 from benchmarks.targets import TARGETS
-from benchmarks.workloads.decoder import SOURCE_LENGTHS
+from seq2seq_fast.cases import BY_NAME
+from seq2seq_fast.cases.sizes import PLACES
 
 
 def test_every_public_operator_has_a_workload():
     operators = {name for name in seq2seq_fast.__all__ if name.islower()} - {"backends", "use_backend", "__version__"}
     assert operators
-    assert operators <= {workload.operator for workload in WORKLOADS}
+    assert operators <= {workload.operator.name for workload in WORKLOADS if workload.kept}
 
 
 def test_names_are_unique():
@@ -31,7 +32,7 @@ def test_a_name_takes_in_what_is_below_it():
 
 def test_quick_is_a_proper_part():
     quick = select(quick=True)
-    assert quick and len(quick) < len(WORKLOADS)
+    assert quick and len(quick) < len(select())
     assert all(workload.quick for workload in quick)
 
 
@@ -42,4 +43,10 @@ def test_an_unknown_name_is_an_error_that_lists_the_workloads():
 
 def test_scaling_divides_every_size():
     workload = select(["attend"])[0]
-    assert dict(workload.scaled(10).sizes) == {"batch": 8, "source": 5, "units": 102, "values": 204}
+    assert dict(workload.scaled(10).case.sizes) == {"batch": 8, "source": 5, "units": 102, "values": 204}
+
+
+def test_every_operator_runs_at_every_places_sizes_where_they_are_named():
+    assert all(workload.kept for workload in select() + select(["attend"]))
+    for place in PLACES:
+        assert {workload.operator.name for workload in select([f"*/{place}"])} >= set(BY_NAME)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from benchmarks import registry, runner
-from benchmarks.contenders import Contender
-from benchmarks.runner import Settings, interleave, measure
+from benchmarks.runner import Settings, measure
+from seq2seq_fast.cases import Inputs
+from seq2seq_fast.cases.race import Contender
 
 
 class CountingClock:
@@ -24,14 +25,6 @@ class CountingClock:
         return 3.0
 
 
-class Recorded:
-    def __init__(self, name, calls):
-        self.name, self.calls = name, calls
-
-    def inference(self, index):
-        return [lambda: self.calls.append((self.name, index))]
-
-
 def settings(**changed):
     plain = {
         "device": torch.device("cpu"), "dtype": torch.float32, "passes": ("forward", "backward", "both"),
@@ -43,17 +36,6 @@ def settings(**changed):
 @pytest.fixture
 def workload():
     return registry.select(["attend"])[0].scaled(32)
-
-
-def test_rounds_interleave_and_rotate_both_contenders_and_inputs():
-    calls = []
-    steps = {name: Recorded(name, calls) for name in "abc"}
-    samples = interleave(steps, "inference", 2, CountingClock(), 0.0)
-    assert {len(times) for times in samples.values()} == {runner.FEWEST_ROUNDS}
-    rounds = [calls[start : start + 3] for start in range(3, len(calls), 3)]
-    assert all(sorted(name for name, _ in turn) == ["a", "b", "c"] for turn in rounds)
-    assert [turn[0][0] for turn in rounds] == ["a", "b", "c", "a", "b"]
-    assert [{index for _, index in turn} for turn in rounds] == [{0}, {1}, {0}, {1}, {0}]
 
 
 def test_every_pass_of_every_contender_becomes_a_row(workload):
@@ -77,18 +59,12 @@ def test_both_is_the_sum_of_the_two_phases_of_a_training_step(workload):
 
 
 def test_a_contender_that_is_wrong_is_named_and_not_timed(workload):
-    wrong = Contender("wrong", lambda inputs: tuple(2 * output for output in workload.eager(inputs)))
-    measured = measure(workload, settings(), rivals=[wrong, Contender("eager", workload.eager, is_baseline=True)])
+    def eager(inputs, memory):
+        return workload.operator.eager(inputs)
+
+    wrong = Contender("wrong", lambda i, memory: {name: 2 * t for name, t in eager(i, memory).items()})
+    measured = measure(workload, settings(), rivals=[wrong, Contender("eager", eager, is_baseline=True)])
     assert "off by" in measured.failures["wrong"]
-    assert {row.backend for row in measured.rows} == {"eager"}
-
-
-def test_a_contender_that_cannot_run_leaves_the_others_alone(workload):
-    def fails(inputs):
-        raise RuntimeError("no compiler\nand more")
-
-    measured = measure(workload, settings(), rivals=[Contender("compile", fails), Contender("eager", workload.eager)])
-    assert measured.failures == {"compile": "RuntimeError: no compiler"}
     assert {row.backend for row in measured.rows} == {"eager"}
 
 
@@ -99,7 +75,7 @@ def test_only_the_passes_asked_for_are_run(workload):
 
 
 def test_cold_inputs_overflow_the_cache(workload, monkeypatch):
-    inputs = {"keys": torch.zeros(1000), "sizes": 3}
+    inputs = Inputs({"keys": torch.zeros(1000)})
     monkeypatch.setattr(runner, "cache_bytes", lambda device: 10_000)
     assert runner._sets_wanted(workload, inputs, torch.device("cpu")) == 5
     monkeypatch.setattr(runner, "cache_bytes", lambda device: 100)
