@@ -9,6 +9,7 @@ from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.backends import BackendStatus, backends, register_backend, use_backend
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
+from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 
 register_backend("cpu", cpu.load())
 register_backend("triton", triton.load)
@@ -28,5 +29,6 @@ __all__ = [
     "backends",
     "gru_cell",
     "lstm_cell",
+    "recurrent_sequence",
     "use_backend",
 ]

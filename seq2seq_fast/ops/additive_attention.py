@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.attention_memory import AttentionMemory, attended_positions, make_memory
+from seq2seq_fast.ops.autograd import cast_like, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 
 
 def attend(
@@ -91,7 +91,7 @@ def prepare_query(query: Tensor, memory: AttentionMemory, v: Tensor) -> tuple[Te
 def fused_source(memory: AttentionMemory, backend: str) -> tuple[Tensor, Tensor]:
     """The memory's exponentials and in_range, made now if it was prepared for the reference."""
     if memory.exponentials is None or memory.in_range is None:
-        return raw(backend).key_exponentials(memory.keys.detach())
+        return raw(backend).key_exponentials(memory.keys)
     return memory.exponentials, memory.in_range
 
 
@@ -104,57 +104,18 @@ def attend_prepared(
         if backend == "reference":
             context, weights = reference.attend(query, keys, values, v, memory.attended)
             return context, weights if need_weights else None
-        source = (*fused_source(memory, backend), memory.lengths, memory.mask)
-        if needs_grad(query, keys, values, v):
-            return _Attend.apply(query, keys, values, v, *source, memory.attended, need_weights, backend)
-        exponentials, in_range, lengths, mask = source
-        context, weights, _ = raw(backend).attend_forward(
-            query, keys, values, exponentials, in_range, v, lengths, mask, need_weights
-        )
-        return context, weights.to(query.dtype) if need_weights else None
-
-
-class _Attend(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx, query, keys, values, v, exponentials, in_range, lengths, mask, attended, need_weights, backend
-    ):  # fmt: skip
         # One query's weights are as small as its softmax's denominator is useful: keep them and recompute nothing.
-        keep_weights = need_weights or query.shape[1] == 1
-        context, weights, logsumexp = raw(backend).attend_forward(
-            query, keys, values, exponentials, in_range, v, lengths, mask, keep_weights
+        recorded = needs_grad(query, keys, values, v)
+        keep_weights = need_weights or (recorded and query.shape[1] == 1)
+        context, weights, _ = raw(backend).attend_forward(
+            query, keys, values, *fused_source(memory, backend), v, memory.lengths, memory.mask, keep_weights
         )
-        ctx.backend = backend
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(
-            query, keys, values, v, exponentials, in_range, lengths, mask, attended, context, weights, logsumexp
-        )
-        if not need_weights:
-            return context, None
         # A copy, so that what is handed out can be changed in place without touching what backward reads.
-        return context, weights.to(query.dtype, copy=True)
+        return context, weights.to(query.dtype, copy=recorded) if need_weights else None
 
-    @staticmethod
-    def backward(ctx, grad_context, grad_weights):
-        (
-            query, keys, values, v, exponentials, in_range, lengths, mask, attended, context, weights, logsumexp,
-        ) = ctx.saved_tensors  # fmt: skip
-        needs = ctx.needs_input_grad[:4]
-        rest = (None,) * 7
-        if grad_context is None and grad_weights is None:
-            return None, None, None, None, *rest
-        if torch.is_grad_enabled():
 
-            def formula(query, keys, values, v):
-                return reference.attend(query, keys, values, v, attended)
+def _formula(query, keys, values, v, lengths, mask, **_):
+    return reference.attend(query, keys, values, v, attended_positions(keys, lengths, mask))
 
-            grads = differentiate_again(formula, (query, keys, values, v), needs, (grad_context, grad_weights))
-            return *grads, *rest
-        if grad_context is None:
-            grad_context = torch.zeros_like(context)
-        with no_autocast(query.device.type):
-            grads = raw(ctx.backend).attend_backward(
-                grad_context, grad_weights, query, keys, values, exponentials, in_range, v, lengths, mask,
-                context, weights, logsumexp, needs,
-            )  # fmt: skip
-        return *asked(grads, needs), *rest
+
+declare_derivative("attend_forward", _formula, ("context", "weights"), "query", "keys", "values", "v")

@@ -8,8 +8,9 @@ from torch import Tensor
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source, prepare_query
 from seq2seq_fast.ops.attention_memory import AttentionMemory
-from seq2seq_fast.ops.autograd import asked, differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.derivatives import declare_derivative
 
 
 def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend: str | None = None) -> Tensor:
@@ -35,8 +36,6 @@ def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend
     if chosen == "reference":
         with no_autocast(query.device.type):
             scores = reference.additive_score(query, memory.keys, v)
-    elif needs_grad(query, memory.keys, v):
-        scores = _AdditiveScore.apply(query, memory.keys, v, *fused_source(memory, chosen), chosen)
     else:
         scores = raw(chosen).additive_score_forward(query, memory.keys, *fused_source(memory, chosen), v)
     if memory.attended is not None:
@@ -44,22 +43,8 @@ def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend
     return scores.squeeze(1) if single else scores
 
 
-class _AdditiveScore(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, query, keys, v, exponentials, in_range, backend):
-        ctx.backend = backend
-        ctx.save_for_backward(query, keys, v, exponentials, in_range)
-        return raw(backend).additive_score_forward(query, keys, exponentials, in_range, v)
+def _formula(query, keys, v, **_):
+    return (reference.additive_score(query, keys, v),)
 
-    @staticmethod
-    def backward(ctx, grad_scores):
-        query, keys, v, exponentials, in_range = ctx.saved_tensors
-        needs = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():
 
-            def formula(query, keys, v):
-                return (reference.additive_score(query, keys, v),)
-
-            return *differentiate_again(formula, (query, keys, v), needs, (grad_scores,)), None, None, None
-        grads = raw(ctx.backend).additive_score_backward(grad_scores, query, keys, exponentials, in_range, v, needs)
-        return *asked(grads, needs), None, None, None
+declare_derivative("additive_score_forward", _formula, ("scores",), "query", "keys", "v")

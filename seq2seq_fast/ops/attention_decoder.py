@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-import torch
 from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
-from seq2seq_fast.ops.attention_memory import AttentionMemory, make_memory
-from seq2seq_fast.ops.autograd import asked, cast_like, differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.attention_memory import AttentionMemory, attended_positions, make_memory
+from seq2seq_fast.ops.autograd import cast_like, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_constant, check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import check_states
 from seq2seq_fast.ops.record import register_record
 
@@ -118,20 +118,17 @@ def decode_sequence(
     )  # fmt: skip
     (inputs,) = cast_like(memory.keys, inputs)
     chosen = choose_backend(backend, inputs)
-    differentiable = (inputs, hidden, cell_state, memory.keys, memory.values, *parameters)
+    start = (inputs, hidden, cell_state, memory.keys, memory.values)
     with no_autocast(inputs.device.type):
         if chosen == "reference":
             states, contexts, weights, final_cell = reference.attention_decoder(
-                *differentiable, mask=memory.attended, state_mask=state_mask, cell=cell, reset_after=reset_after
+                *start, *parameters, mask=memory.attended, state_mask=state_mask, cell=cell, reset_after=reset_after
             )
         else:
-            constants = (*fused_source(memory, chosen), memory.lengths, memory.mask, state_mask, cell, reset_after)
-            if needs_grad(*differentiable):
-                states, contexts, weights, final_cell = _AttentionDecoder.apply(
-                    chosen, memory.attended, constants, *differentiable
-                )
-            else:
-                states, contexts, weights, final_cell = _forward(chosen, differentiable, constants)[:4]
+            states, contexts, weights, final_cell, *_ = raw(chosen).attention_decoder_forward(
+                *start, *fused_source(memory, chosen), *parameters, memory.lengths, memory.mask, state_mask, cell,
+                reset_after,
+            )  # fmt: skip
     final = states[-1] if states.shape[0] else hidden
     return AttentionDecoderOutput(
         states.transpose(0, 1),
@@ -194,56 +191,18 @@ def check_decoder(
     return given[1:]
 
 
-def _forward(backend, differentiable, constants):
-    (
-        inputs, hidden, cell_state, keys, values, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh,
-    ) = differentiable  # fmt: skip
-    exponentials, in_range, *rest = constants
-    return raw(backend).attention_decoder_forward(
-        inputs, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v, weight_ih,
-        weight_hh, bias_ih, bias_hh, *rest,
-    )  # fmt: skip
+def _formula(lengths, mask, exponentials, in_range, **named):
+    return reference.attention_decoder(mask=attended_positions(named["keys"], lengths, mask), **named)
 
 
-class _AttentionDecoder(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, backend, attended, constants, *differentiable):
-        states, contexts, weights, final_cell, *saved = _forward(backend, differentiable, constants)
-        exponentials, in_range, lengths, mask, state_mask, ctx.cell, ctx.reset_after = constants
-        ctx.backend = backend
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(
-            attended, exponentials, in_range, lengths, mask, state_mask, states, contexts, weights, *saved,
-            *differentiable,
-        )  # fmt: skip
-        return states, contexts, weights, final_cell
-
-    @staticmethod
-    def backward(ctx, *grads):
-        attended, exponentials, in_range, lengths, mask, state_mask, *saved = ctx.saved_tensors
-        outputs, inputs = saved[:6], saved[6:]
-        needs = ctx.needs_input_grad[3:]
-        if ctx.cell != "lstm":
-            grads = (*grads[:3], None)
-        if all(grad is None for grad in grads):
-            return (None,) * 15
-        if torch.is_grad_enabled():
-
-            def formula(*inputs):
-                return reference.attention_decoder(
-                    *inputs, mask=attended, state_mask=state_mask, cell=ctx.cell, reset_after=ctx.reset_after
-                )
-
-            return None, None, None, *differentiate_again(formula, inputs, needs, grads)
-        (
-            target, hidden, cell_state, keys, values, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih,
-            bias_hh,
-        ) = inputs  # fmt: skip
-        needs = tuple(need and t is not None for need, t in zip(needs, inputs, strict=True))
-        with no_autocast(target.device.type):
-            found = raw(ctx.backend).attention_decoder_backward(
-                *grads, target, hidden, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
-                weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, ctx.cell, ctx.reset_after, *outputs,
-                needs,
-            )  # fmt: skip
-        return None, None, None, *asked(found, needs)
+DIFFERENTIABLE = (
+    "state", "cell_state", "keys", "values", "query_weight", "query_bias", "v", "weight_ih", "weight_hh", "bias_ih",
+    "bias_hh",
+)  # fmt: skip
+declare_derivative(
+    "attention_decoder_forward",
+    _formula,
+    ("states", "contexts", "weights", "final_cell"),
+    "inputs",
+    *DIFFERENTIABLE,
+)

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import attend_prepared, fused_source
-from seq2seq_fast.ops.attention_decoder import State, check_decoder, split_state
-from seq2seq_fast.ops.attention_memory import AttentionMemory
+from seq2seq_fast.ops.attention_decoder import DIFFERENTIABLE, State, check_decoder, split_state
+from seq2seq_fast.ops.attention_memory import AttentionMemory, attended_positions
 from seq2seq_fast.ops.autograd import cast_like, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 from seq2seq_fast.ops.record import register_record
@@ -132,3 +133,17 @@ def _differentiable_step(backend, input, hidden, cell_state, memory, parameters,
     else:
         flat = reference.rnn_cell(rows, flat, *recurrent)
     return flat.unflatten(0, hidden.shape[:2]), cell_state, context, weights
+
+
+def _formula(lengths, mask, exponentials, in_range, projected_values, **named):
+    return reference.attention_decoder_step(mask=attended_positions(named["keys"], lengths, mask), **named)
+
+
+# For programs that were exported without gradients: what records them calls _differentiable_step.
+declare_derivative(
+    "attention_decoder_step",
+    _formula,
+    ("new_state", "new_cell", "context", "weights"),
+    "input",
+    *DIFFERENTIABLE,
+)

@@ -11,6 +11,7 @@ from torch import Tensor
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_lengths, check_mask, check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.record import Record, register_record
 
 
@@ -104,10 +105,7 @@ def make_memory(
     if context_weight is not None:
         check_tensor("context_weight", context_weight, "[G H, D]", None, values.shape[2])
 
-    attended = mask
-    if lengths is not None:
-        attended = torch.arange(source, device=keys.device) < lengths.unsqueeze(1)
-        attended = attended if mask is None else attended & mask
+    attended = attended_positions(keys, lengths, mask)
     if attended is not None:
         hidden = ~attended.unsqueeze(2)
         keys, values = keys.masked_fill(hidden, 0.0), values.masked_fill(hidden, 0.0)
@@ -116,9 +114,21 @@ def make_memory(
     if backend is None:
         backend = choose_backend(None, keys)
     if backend != "reference":
-        exponentials, in_range = raw(backend).key_exponentials(keys.detach())
+        exponentials, in_range = raw(backend).key_exponentials(keys)
     projected_values = None
     if context_weight is not None:
         with no_autocast(keys.device.type):
             projected_values = F.linear(values, context_weight)
     return AttentionMemory(keys, values, exponentials, in_range, lengths, mask, attended, projected_values)
+
+
+def attended_positions(keys: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """``lengths`` and ``mask`` together, [B, Tx] bool; None where every position is attended."""
+    if lengths is None:
+        return mask
+    inside = torch.arange(keys.shape[1], device=keys.device) < lengths.unsqueeze(1)
+    return inside if mask is None else inside & mask
+
+
+# What follows from the keys carries no gradient: whoever reads it gives the keys theirs.
+declare_derivative("key_exponentials", lambda keys: (), ())

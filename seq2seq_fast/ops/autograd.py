@@ -1,8 +1,7 @@
-"""What the operators' autograd functions share."""
+"""Autocast, and whether a call is recorded: what the public functions look at before they call an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -41,37 +40,11 @@ def cast_like(keys: Tensor, *tensors: Tensor | None) -> tuple[Any, ...]:
 
 
 def needs_grad(*tensors: Tensor | None) -> bool:
-    """Whether autograd has to record the call, or to refuse it: the kernels have no forward-mode derivative."""
-    if forward_ad._current_level >= 0:
+    """Whether the call may be differentiated: transforms of torch.func do not show it in ``requires_grad``."""
+    if forward_ad._current_level >= 0 or _transformed():
         return True
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
-def differentiate_again(
-    formula: Callable[..., Sequence[Tensor | None]],
-    inputs: Sequence[Tensor | None],
-    needs: Sequence[bool],
-    grads: Sequence[Tensor | None],
-) -> tuple[Tensor | None, ...]:
-    """Gradients of the reference formula that can be differentiated once more.
-
-    The fused backward kernels have no derivative of their own: where autograd records the backward pass
-    (``create_graph=True``), the operator's gradient is taken through its reference instead.
-    """
-    with torch.enable_grad():
-        outputs = formula(*inputs)
-        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o is not None and g is not None]
-        wanted = [t for t, need in zip(inputs, needs, strict=True) if need and t is not None]
-        found = iter(
-            torch.autograd.grad(
-                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
-            )
-            if pairs and wanted
-            else ()
-        )
-    return tuple(next(found) if need and t is not None else None for t, need in zip(inputs, needs, strict=True))
-
-
-def asked(grads: Sequence[Tensor], needs: Sequence[bool]) -> tuple[Tensor | None, ...]:
-    """A raw operator's gradients, None in place of the empty ones that were not asked for."""
-    return tuple(grad if need else None for grad, need in zip(grads, needs, strict=True))
+def _transformed() -> bool:
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()

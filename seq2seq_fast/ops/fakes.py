@@ -56,7 +56,7 @@ def gru_gates_forward(gates_input, gates_hidden, hidden):
     return hidden.new_empty(hidden.shape), _acc(hidden, *gates_input.shape)
 
 
-def gru_gates_backward(grad_hidden, gates_hidden, hidden, activations):
+def gru_gates_backward(grad_new_hidden, gates_hidden, hidden, activations):
     return _contiguous(gates_hidden, gates_hidden, hidden)
 
 
@@ -64,15 +64,15 @@ def gru_reset_forward(gates_input, gates_hidden, hidden):
     return hidden.new_empty(gates_input.shape), _acc(hidden, *gates_input.shape)
 
 
-def gru_reset_backward(grad, hidden, activations):
-    return _contiguous(grad, hidden)
+def gru_reset_backward(grad_reset_and_z, hidden, activations):
+    return _contiguous(grad_reset_and_z, hidden)
 
 
 def gru_update_forward(candidate_input, candidate_hidden, z, hidden):
     return hidden.new_empty(hidden.shape), _acc(hidden, *hidden.shape)
 
 
-def gru_update_backward(grad_hidden, z, hidden, activations):
+def gru_update_backward(grad_new_hidden, z, hidden, activations):
     return _contiguous(hidden, z, hidden)
 
 
@@ -80,7 +80,7 @@ def lstm_gates_forward(gates_input, gates_hidden, cell):
     return gates_input.new_empty(cell.shape), cell.new_empty(cell.shape), _acc(cell, *gates_input.shape)
 
 
-def lstm_gates_backward(grad_hidden, grad_cell, cell, new_cell, activations):
+def lstm_gates_backward(grad_new_hidden, grad_new_cell, cell, new_cell, activations):
     return cell.new_empty(activations.shape), cell.new_empty(cell.shape)
 
 

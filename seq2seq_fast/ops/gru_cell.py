@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.autograd import autocast_to, cast, differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.reference.gru_cell import gru_gates as reference_gates
 from seq2seq_fast.reference.gru_cell import gru_reset as reference_reset
 from seq2seq_fast.reference.gru_cell import gru_update as reference_update
@@ -114,77 +114,25 @@ def _gru_cell(backend, input, hidden, weight_ih, weight_hh, bias_ih, bias_hh, re
 
 def gru_gates(gates_input: Tensor, gates_hidden: Tensor, hidden: Tensor, backend: str) -> Tensor:
     """Gate arithmetic with reset after the product, fused: [B, 3H], [B, 3H], [B, H] -> [B, H]."""
-    if needs_grad(gates_input, gates_hidden, hidden):
-        return _GRUGates.apply(gates_input, gates_hidden, hidden, backend)
     return raw(backend).gru_gates_forward(gates_input, gates_hidden, hidden)[0]
 
 
 def gru_reset(gates_input: Tensor, gates_hidden: Tensor, hidden: Tensor, backend: str) -> Tensor:
     """``[r h, z]`` of the form with reset before the product: [B, 2H], [B, 2H], [B, H] -> [B, 2H]."""
-    if needs_grad(gates_input, gates_hidden, hidden):
-        return _GRUReset.apply(gates_input, gates_hidden, hidden, backend)
     return raw(backend).gru_reset_forward(gates_input, gates_hidden, hidden)[0]
 
 
 def gru_update(candidate_input: Tensor, candidate_hidden: Tensor, z: Tensor, hidden: Tensor, backend: str) -> Tensor:
     """The new state of the form with reset before the product; all [B, H]."""
-    if needs_grad(candidate_input, candidate_hidden, z, hidden):
-        return _GRUUpdate.apply(candidate_input, candidate_hidden, z, hidden, backend)
     return raw(backend).gru_update_forward(candidate_input, candidate_hidden, z, hidden)[0]
 
 
-class _GRUGates(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, gates_input, gates_hidden, hidden, backend):
-        new_hidden, activations = raw(backend).gru_gates_forward(gates_input, gates_hidden, hidden)
-        ctx.backend = backend
-        ctx.save_for_backward(gates_input, gates_hidden, hidden, activations)
-        return new_hidden
-
-    @staticmethod
-    def backward(ctx, grad):
-        gates_input, gates_hidden, hidden, activations = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = (gates_input, gates_hidden, hidden)
-            return *differentiate_again(_one(reference_gates), inputs, ctx.needs_input_grad[:3], (grad,)), None
-        return *raw(ctx.backend).gru_gates_backward(grad, gates_hidden, hidden, activations), None
-
-
-class _GRUReset(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, gates_input, gates_hidden, hidden, backend):
-        reset_and_z, activations = raw(backend).gru_reset_forward(gates_input, gates_hidden, hidden)
-        ctx.backend = backend
-        ctx.save_for_backward(gates_input, gates_hidden, hidden, activations)
-        return reset_and_z
-
-    @staticmethod
-    def backward(ctx, grad):
-        gates_input, gates_hidden, hidden, activations = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = (gates_input, gates_hidden, hidden)
-            return *differentiate_again(_one(reference_reset), inputs, ctx.needs_input_grad[:3], (grad,)), None
-        grad_gates, grad_hidden = raw(ctx.backend).gru_reset_backward(grad, hidden, activations)
-        return grad_gates, grad_gates, grad_hidden, None
-
-
-class _GRUUpdate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, candidate_input, candidate_hidden, z, hidden, backend):
-        new_hidden, activations = raw(backend).gru_update_forward(candidate_input, candidate_hidden, z, hidden)
-        ctx.backend = backend
-        ctx.save_for_backward(candidate_input, candidate_hidden, z, hidden, activations)
-        return new_hidden
-
-    @staticmethod
-    def backward(ctx, grad):
-        candidate_input, candidate_hidden, z, hidden, activations = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = (candidate_input, candidate_hidden, z, hidden)
-            return *differentiate_again(_one(reference_update), inputs, ctx.needs_input_grad[:4], (grad,)), None
-        grad_candidate, grad_z, grad_hidden = raw(ctx.backend).gru_update_backward(grad, z, hidden, activations)
-        return grad_candidate, grad_candidate, grad_z, grad_hidden, None
-
-
 def _one(formula):
-    return lambda *inputs: (formula(*inputs),)
+    return lambda **named: (formula(**named),)
+
+
+declare_derivative("gru_gates_forward", _one(reference_gates), ("new_hidden",), "gates_input", "gates_hidden", "hidden")
+declare_derivative("gru_reset_forward", _one(reference_reset), ("reset_and_z",), "gates_input gates_hidden", "hidden")
+declare_derivative(
+    "gru_update_forward", _one(reference_update), ("new_hidden",), "candidate_input candidate_hidden", "z", "hidden"
+)

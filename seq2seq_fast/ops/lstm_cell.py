@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.autograd import differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.autograd import no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import check_cell
 from seq2seq_fast.reference.lstm_cell import lstm_gates as reference_gates
 
@@ -56,30 +56,13 @@ def lstm_cell(
 
 def lstm_gates(gates_input: Tensor, gates_hidden: Tensor, cell: Tensor, backend: str) -> tuple[Tensor, Tensor]:
     """Gate arithmetic, fused: [B, 4H], [B, 4H], [B, H] -> hidden (gates' dtype) and cell (cell's dtype), [B, H]."""
-    if needs_grad(gates_input, gates_hidden, cell):
-        return _LSTMGates.apply(gates_input, gates_hidden, cell, backend)
     return raw(backend).lstm_gates_forward(gates_input, gates_hidden, cell)[:2]
 
 
-class _LSTMGates(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, gates_input, gates_hidden, cell, backend):
-        new_hidden, new_cell, activations = raw(backend).lstm_gates_forward(gates_input, gates_hidden, cell)
-        ctx.backend = backend
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(gates_input, gates_hidden, cell, new_cell, activations)
-        return new_hidden, new_cell
-
-    @staticmethod
-    def backward(ctx, grad_hidden, grad_cell):
-        gates_input, gates_hidden, cell, new_cell, activations = ctx.saved_tensors
-        if grad_hidden is None and grad_cell is None:
-            return None, None, None, None
-        if torch.is_grad_enabled():
-            inputs = (gates_input, gates_hidden, cell)
-            needs = ctx.needs_input_grad[:3]
-            return *differentiate_again(reference_gates, inputs, needs, (grad_hidden, grad_cell)), None
-        grad_gates, grad_cell = raw(ctx.backend).lstm_gates_backward(
-            grad_hidden, grad_cell, cell, new_cell, activations
-        )
-        return grad_gates.to(gates_input.dtype), grad_gates.to(gates_hidden.dtype), grad_cell, None
+declare_derivative(
+    "lstm_gates_forward",
+    lambda **named: reference_gates(**named),
+    ("new_hidden", "new_cell"),
+    "gates_input gates_hidden",
+    "cell",
+)

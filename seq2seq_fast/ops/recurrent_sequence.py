@@ -5,14 +5,14 @@ On a GPU this is cuDNN's (:mod:`seq2seq_fast.nn.recurrence` calls it there); her
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seq2seq_fast import reference
 from seq2seq_fast.ops.attention_decoder import GATES, State, split_state
-from seq2seq_fast.ops.autograd import asked, autocast_to, cast, differentiate_again, needs_grad, no_autocast
+from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_constant, check_lengths, check_tensor
+from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import check_states
 
 BACKENDS = ("reference", "cpu")
@@ -80,49 +80,22 @@ def recurrent_sequence(
     chosen = choose_backend(backend, inputs)
     if chosen not in BACKENDS:
         raise ValueError(f"backend={chosen!r} has no recurrent_sequence: on a GPU torch.gru and torch.lstm serve it")
-    differentiable = (inputs, hidden, cell_state, weight_ih, weight_hh, bias_ih, bias_hh)
-    constants = (lengths, state_mask, reverse, cell, reset_after)
+    arguments = (inputs, hidden, cell_state, weight_ih, weight_hh, bias_ih, bias_hh)
     with no_autocast(inputs.device.type):
         if chosen == "reference":
-            found = _formula(constants)(*differentiable)
-        elif needs_grad(*differentiable):
-            found = _RecurrentSequence.apply(chosen, constants, *differentiable)
+            outputs, final, final_cell = reference.recurrent_sequence(
+                *arguments, lengths=lengths, state_mask=state_mask, reverse=reverse, cell=cell, reset_after=reset_after
+            )
         else:
-            found = raw(chosen).recurrent_sequence_forward(*differentiable, *constants)
-    outputs, final, final_cell = found[:3]
+            outputs, final, final_cell, *_ = raw(chosen).recurrent_sequence_forward(
+                *arguments, lengths, state_mask, reverse, cell, reset_after
+            )
     return outputs, (final, final_cell) if cell == "lstm" else final
 
 
-def _formula(constants):
-    names = ("lengths", "state_mask", "reverse", "cell", "reset_after")
-    options = dict(zip(names, constants, strict=True))
-    return lambda *differentiable: reference.recurrent_sequence(*differentiable, **options)
-
-
-class _RecurrentSequence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, backend, constants, *differentiable):
-        *outputs, packed, cells, activations = raw(backend).recurrent_sequence_forward(*differentiable, *constants)
-        lengths, state_mask, *ctx.options = constants
-        ctx.backend = backend
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(lengths, state_mask, packed, cells, activations, *differentiable)
-        return tuple(outputs)
-
-    @staticmethod
-    def backward(ctx, *grads):
-        lengths, state_mask, packed, cells, activations, *inputs = ctx.saved_tensors
-        constants = (lengths, state_mask, *ctx.options)
-        if ctx.options[1] != "lstm":
-            grads = (*grads[:2], None)
-        if all(grad is None for grad in grads):
-            return (None,) * 9
-        needs = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled():
-            return None, None, *differentiate_again(_formula(constants), inputs, needs, grads)
-        needs = tuple(need and t is not None for need, t in zip(needs, inputs, strict=True))
-        with no_autocast(inputs[0].device.type):
-            found = raw(ctx.backend).recurrent_sequence_backward(
-                *grads, *inputs, *constants, packed, cells, activations, needs
-            )
-        return None, None, *asked(found, needs)
+declare_derivative(
+    "recurrent_sequence_forward",
+    reference.recurrent_sequence,
+    ("states", "final_state", "final_cell"),
+    *("inputs", "state", "cell_state", "weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+)

@@ -1,8 +1,11 @@
 """The raw operators: what a fused backend implements, declared once for all of them.
 
 Each fused backend is a namespace with the same operators, ``torch.ops.seq2seq_fast_cpu.attend_forward`` beside
-``torch.ops.seq2seq_fast_triton.attend_forward``. The public functions check their arguments, and the autograd
-functions beside them call these; a raw operator trusts its caller. Tensors that were not asked for are empty, ``[0]``.
+``torch.ops.seq2seq_fast_triton.attend_forward``. The public functions check their arguments and call these; a raw
+operator trusts its caller. Tensors that were not asked for are empty, ``[0]``.
+
+Names matter: ``NAME_backward`` is given what ``NAME_forward`` was given and returned under the same names, and the
+gradient of an output under its name after ``grad_`` (:mod:`seq2seq_fast.ops.derivatives`).
 
 Letters: batch B, source Tx, target Ty, queries Tq, beams K, attention units A, values D, hidden H, embedding E,
 gates G (1 rnn, 3 gru, 4 lstm). "acc" is float64 for float64 inputs and float32 otherwise. ``exponentials`` is
@@ -24,7 +27,9 @@ SCHEMAS: dict[str, str] = {
     # keys [B, Tx, A] -> exponentials and in_range as above, in one pass over the keys.
     "key_exponentials": "(Tensor keys) -> (Tensor exponentials, Tensor in_range)",
     # query [B, Tq, A] -> scores [B, Tq, Tx] in query's dtype; nothing is masked here.
-    "additive_score_forward": "(Tensor query, Tensor keys, Tensor exponentials, Tensor in_range, Tensor v) -> Tensor",
+    "additive_score_forward": (
+        "(Tensor query, Tensor keys, Tensor exponentials, Tensor in_range, Tensor v) -> Tensor scores"
+    ),
     # needs: query, keys, v.
     "additive_score_backward": (
         "(Tensor grad_scores, Tensor query, Tensor keys, Tensor exponentials, Tensor in_range, Tensor v, bool[3] needs)"
@@ -47,14 +52,16 @@ SCHEMAS: dict[str, str] = {
         "(Tensor gates_input, Tensor gates_hidden, Tensor hidden) -> (Tensor new_hidden, Tensor activations)"
     ),
     "gru_gates_backward": (
-        "(Tensor grad_hidden, Tensor gates_hidden, Tensor hidden, Tensor activations) -> (Tensor, Tensor, Tensor)"
+        "(Tensor grad_new_hidden, Tensor gates_hidden, Tensor hidden, Tensor activations) -> (Tensor, Tensor, Tensor)"
     ),
     # Reset before the product, first half: [B, 2H], [B, 2H], hidden [B, H] -> [r * h, z] in hidden's dtype [B, 2H] and
     # r, z [B, 2H] in acc; backward gives the gradient of both gates (the same tensor serves both) and of hidden.
     "gru_reset_forward": (
         "(Tensor gates_input, Tensor gates_hidden, Tensor hidden) -> (Tensor reset_and_z, Tensor activations)"
     ),
-    "gru_reset_backward": "(Tensor grad, Tensor hidden, Tensor activations) -> (Tensor grad_gates, Tensor grad_hidden)",
+    "gru_reset_backward": (
+        "(Tensor grad_reset_and_z, Tensor hidden, Tensor activations) -> (Tensor grad_gates, Tensor grad_hidden)"
+    ),
     # Second half: all [B, H] -> hidden [B, H] and n [B, H] in acc; backward gives candidate (the same tensor serves
     # both summands), z and hidden.
     "gru_update_forward": (
@@ -62,7 +69,7 @@ SCHEMAS: dict[str, str] = {
         " -> (Tensor new_hidden, Tensor activations)"
     ),
     "gru_update_backward": (
-        "(Tensor grad_hidden, Tensor z, Tensor hidden, Tensor activations) -> (Tensor, Tensor, Tensor)"
+        "(Tensor grad_new_hidden, Tensor z, Tensor hidden, Tensor activations) -> (Tensor, Tensor, Tensor)"
     ),
     # [B, 4H], [B, 4H], cell [B, H] -> hidden, cell [B, H], and i, f, g, o [B, 4H] in acc; backward gives the gates
     # (the same tensor serves both products) and the cell.
@@ -71,7 +78,7 @@ SCHEMAS: dict[str, str] = {
         " -> (Tensor new_hidden, Tensor new_cell, Tensor activations)"
     ),
     "lstm_gates_backward": (
-        "(Tensor? grad_hidden, Tensor? grad_cell, Tensor cell, Tensor new_cell, Tensor activations)"
+        "(Tensor? grad_new_hidden, Tensor? grad_new_cell, Tensor cell, Tensor new_cell, Tensor activations)"
         " -> (Tensor grad_gates, Tensor grad_cell)"
     ),
     # The whole recurrence, time-major. inputs [B, Ty, E], state and cell_state [B, H] (cell_state for lstm alone) ->
@@ -137,13 +144,15 @@ _libraries: dict[str, torch.library.Library] = {}
 
 
 def declare(backend: str) -> torch.library.Library:
-    """Define every raw operator in the backend's namespace, with fake implementations for torch.compile and export."""
+    """Define every raw operator in the backend's namespace, with its shapes for torch.compile and its derivative."""
     if backend not in _libraries:
+        from seq2seq_fast.ops.derivatives import register
         from seq2seq_fast.ops.fakes import FAKES
 
         library = torch.library.Library(namespace(backend), "DEF")
         for name, schema in schemas_of(backend).items():
             library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
             torch.library.register_fake(f"{namespace(backend)}::{name}", FAKES[name], lib=library)
+        register(library, schemas_of(backend))
         _libraries[backend] = library
     return _libraries[backend]

@@ -13,6 +13,7 @@ import warnings
 
 import torch
 
+from seq2seq_fast.ops import derivatives
 from seq2seq_fast.ops.backends import BackendStatus
 from seq2seq_fast.ops.fakes import FAKES
 from seq2seq_fast.ops.schemas import SCHEMAS, namespace
@@ -60,9 +61,14 @@ def why_not(installed: bool, rocm: bool, gpu: bool) -> str:
     return reason
 
 
+_libraries: list[torch.library.Library] = []
+
+
 @functools.cache
 def register() -> None:
     """Declare the raw operators, which imports triton; once a process."""
     from seq2seq_fast.triton_kernels import registration
 
     registration.register(namespace("triton"), SCHEMAS, FAKES)
+    _libraries.append(torch.library.Library(namespace("triton"), "FRAGMENT"))
+    derivatives.register(_libraries[-1], SCHEMAS, override=True)
