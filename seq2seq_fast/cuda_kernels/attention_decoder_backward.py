@@ -128,7 +128,9 @@ def _backward_by_position(
     carried = torch.zeros(batch, size, dtype=torch.float32, device=keys.device)
     carried_cell = None
     if previous_cells is not None:
-        carried_cell = torch.zeros_like(carried) if grad_final_cell is None else grad_final_cell.float()
+        carried_cell = torch.zeros_like(carried)
+        if grad_final_cell is not None:
+            carried_cell.copy_(grad_final_cell)
 
     for i in reversed(range(target)):
         grad = carried if grad_states is None else carried + grad_states[i]

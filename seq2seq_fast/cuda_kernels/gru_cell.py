@@ -36,14 +36,14 @@ def launch_forward(engine: Engine, name: str, gates: tuple, states: tuple, outpu
 
 
 def gru_gates_backward(
-    engine: Engine, grad_hidden: Tensor, gates_hidden: Tensor, hidden: Tensor, activations: Tensor
+    engine: Engine, grad_new_hidden: Tensor, gates_hidden: Tensor, hidden: Tensor, activations: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad_input, grad_recurrent = gates_hidden.new_empty(gates_hidden.shape), gates_hidden.new_empty(gates_hidden.shape)
     grad_previous = hidden.new_empty(hidden.shape)
     engine.launch(
-        "gru_gates_backward", hidden, dtype_of(gates_hidden), dtype_of(hidden), *as_rows(grad_hidden.to(hidden.dtype)),
-        *as_rows(gates_hidden), *as_rows(hidden), *as_rows(activations), grad_input, grad_recurrent, grad_previous,
-        *hidden.shape,
+        "gru_gates_backward", hidden, dtype_of(gates_hidden), dtype_of(hidden),
+        *as_rows(grad_new_hidden.to(hidden.dtype)), *as_rows(gates_hidden), *as_rows(hidden), *as_rows(activations),
+        grad_input, grad_recurrent, grad_previous, *hidden.shape,
     )  # fmt: skip
     return grad_input, grad_recurrent, grad_previous
 
@@ -57,11 +57,13 @@ def gru_reset_forward(
     return reset_and_z, activations
 
 
-def gru_reset_backward(engine: Engine, grad: Tensor, hidden: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
-    grad_gates, grad_hidden = grad.new_empty(grad.shape), hidden.new_empty(hidden.shape)
+def gru_reset_backward(
+    engine: Engine, grad_reset_and_z: Tensor, hidden: Tensor, activations: Tensor
+) -> tuple[Tensor, Tensor]:
+    grad_gates, grad_hidden = grad_reset_and_z.new_empty(grad_reset_and_z.shape), hidden.new_empty(hidden.shape)
     engine.launch(
-        "gru_reset_backward", hidden, dtype_of(hidden), *as_rows(grad), *as_rows(hidden), *as_rows(activations),
-        grad_gates, grad_hidden, *hidden.shape,
+        "gru_reset_backward", hidden, dtype_of(hidden), *as_rows(grad_reset_and_z), *as_rows(hidden),
+        *as_rows(activations), grad_gates, grad_hidden, *hidden.shape,
     )  # fmt: skip
     return grad_gates, grad_hidden
 
@@ -76,11 +78,11 @@ def gru_update_forward(
 
 
 def gru_update_backward(
-    engine: Engine, grad_hidden: Tensor, z: Tensor, hidden: Tensor, activations: Tensor
+    engine: Engine, grad_new_hidden: Tensor, z: Tensor, hidden: Tensor, activations: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     grads = tuple(hidden.new_empty(hidden.shape) for _ in range(3))
     engine.launch(
-        "gru_update_backward", hidden, dtype_of(hidden), *as_rows(grad_hidden), *as_rows(z), *as_rows(hidden),
+        "gru_update_backward", hidden, dtype_of(hidden), *as_rows(grad_new_hidden), *as_rows(z), *as_rows(hidden),
         *as_rows(activations), *grads, *hidden.shape,
     )  # fmt: skip
     return grads

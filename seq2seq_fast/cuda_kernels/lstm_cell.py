@@ -21,14 +21,14 @@ def lstm_gates_forward(
 
 def lstm_gates_backward(
     engine: Engine,
-    grad_hidden: Tensor | None,
-    grad_cell: Tensor | None,
+    grad_new_hidden: Tensor | None,
+    grad_new_cell: Tensor | None,
     cell: Tensor,
     new_cell: Tensor,
     activations: Tensor,
 ) -> tuple[Tensor, Tensor]:
     grad_gates, grad_previous = cell.new_empty(activations.shape), cell.new_empty(cell.shape)
-    grads = [(None, 0) if g is None else as_rows(g.to(cell.dtype)) for g in (grad_hidden, grad_cell)]
+    grads = [(None, 0) if g is None else as_rows(g.to(cell.dtype)) for g in (grad_new_hidden, grad_new_cell)]
     engine.launch(
         "lstm_gates_backward", cell, dtype_of(cell), *grads[0], *grads[1], *as_rows(cell), *as_rows(new_cell),
         activations.contiguous(), grad_gates, grad_previous, *cell.shape,

@@ -13,6 +13,7 @@ Each operator's file says what this needs to know of it, with :func:`declare_der
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +65,10 @@ def register(library: torch.library.Library, schemas: Mapping[str, str], *, over
     """
     for name in schemas:
         function = _raw_function(library.ns, name, schemas)
-        library.impl(name, _autograd_kernel(function), "Autograd", allow_override=override)
-        library.impl(name, function.apply, "FuncTorchDynamicLayerFrontMode", allow_override=override)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*operators may also be overridden")
+            library.impl(name, _autograd_kernel(function), "Autograd", allow_override=override)
+        library.impl(name, function.apply, "FuncTorchDynamicLayerFrontMode")
 
 
 def _autograd_kernel(function: Any) -> Callable:

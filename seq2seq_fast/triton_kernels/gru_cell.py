@@ -168,14 +168,14 @@ def gru_gates_forward(gates_input: Tensor, gates_hidden: Tensor, hidden: Tensor)
 
 
 def gru_gates_backward(
-    grad_hidden: Tensor, gates_hidden: Tensor, hidden: Tensor, activations: Tensor
+    grad_new_hidden: Tensor, gates_hidden: Tensor, hidden: Tensor, activations: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, size = hidden.shape
     grad_input, grad_gates = (gates_hidden.new_empty(batch, 3 * size) for _ in range(2))
     result = hidden.new_empty(batch, size)
     grid, blocks, parameters = blocks_of(batch, size)
     wrap_triton(_gates_backward_kernel)[grid](
-        *rows(grad_hidden, gates_hidden, hidden), activations, grad_input, grad_gates, result, size, blocks,
+        *rows(grad_new_hidden, gates_hidden, hidden), activations, grad_input, grad_gates, result, size, blocks,
         **parameters, **launch.fusion(),
     )  # fmt: skip
     return grad_input, grad_gates, result
@@ -193,13 +193,14 @@ def gru_reset_forward(gates_input: Tensor, gates_hidden: Tensor, hidden: Tensor)
     return reset_and_z, activations
 
 
-def gru_reset_backward(grad: Tensor, hidden: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
+def gru_reset_backward(grad_reset_and_z: Tensor, hidden: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
     batch, size = hidden.shape
-    grad_gates, grad_hidden = grad.new_empty(batch, 2 * size), hidden.new_empty(batch, size)
+    grad_gates, grad_hidden = grad_reset_and_z.new_empty(batch, 2 * size), hidden.new_empty(batch, size)
     grid, blocks, parameters = blocks_of(batch, size)
     wrap_triton(_reset_backward_kernel)[grid](
-        *rows(grad, hidden), activations, grad_gates, grad_hidden, size, blocks, **parameters, **launch.fusion()
-    )
+        *rows(grad_reset_and_z, hidden), activations, grad_gates, grad_hidden, size, blocks,
+        **parameters, **launch.fusion(),
+    )  # fmt: skip
     return grad_gates, grad_hidden
 
 
@@ -218,13 +219,13 @@ def gru_update_forward(
 
 
 def gru_update_backward(
-    grad_hidden: Tensor, z: Tensor, hidden: Tensor, activations: Tensor
+    grad_new_hidden: Tensor, z: Tensor, hidden: Tensor, activations: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, size = hidden.shape
     grad_candidate, grad_z, result = (t.new_empty(batch, size) for t in (hidden, z, hidden))
     grid, blocks, parameters = blocks_of(batch, size)
     wrap_triton(_update_backward_kernel)[grid](
-        *rows(grad_hidden, z, hidden), activations, grad_candidate, grad_z, result, size, blocks,
+        *rows(grad_new_hidden, z, hidden), activations, grad_candidate, grad_z, result, size, blocks,
         **parameters, **launch.fusion(),
     )  # fmt: skip
     return grad_candidate, grad_z, result

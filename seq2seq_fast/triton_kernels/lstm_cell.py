@@ -89,11 +89,13 @@ def lstm_gates_forward(gates_input: Tensor, gates_hidden: Tensor, cell: Tensor) 
 
 
 def lstm_gates_backward(
-    grad_hidden: Tensor | None, grad_cell: Tensor | None, cell: Tensor, new_cell: Tensor, activations: Tensor
+    grad_new_hidden: Tensor | None, grad_new_cell: Tensor | None, cell: Tensor, new_cell: Tensor, activations: Tensor
 ) -> tuple[Tensor, Tensor]:
     batch, size = cell.shape
     grad_gates, result = cell.new_empty(batch, 4 * size), cell.new_empty(batch, size)
-    grads = [entry for grad in (grad_hidden, grad_cell) for entry in ((None, 0) if grad is None else rows(grad))]
+    grads = [
+        entry for grad in (grad_new_hidden, grad_new_cell) for entry in ((None, 0) if grad is None else rows(grad))
+    ]
     grid, blocks, parameters = blocks_of(batch, size)
     wrap_triton(_gates_backward_kernel)[grid](
         *grads, *rows(cell, new_cell), activations, grad_gates, result, size, blocks, **parameters, **launch.fusion()
