@@ -6,7 +6,6 @@ This file imports nothing beyond the standard library until a command runs, so t
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,13 +13,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from seq2seq_fast.commands.arguments import as_utf_8, check_text, positionals_first, shortened
+from seq2seq_fast.streams import lead_nowhere, provide_streams
+
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentParser, Namespace
 
 _NEEDED = (
     "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
     "tensorboard", "yaml",
 )  # fmt: skip
+_COMMANDS = ("train", "translate", "evaluate", "align", "average", "demo")
 _USER_ERROR, _INTERRUPTED = 2, 130
 
 
@@ -32,14 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: instead of those that the process was started with.
     """
+    provide_streams()
     try:
         return _main(arguments)
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted", _INTERRUPTED)
+    finally:
+        # What Python itself would still flush at exit, with a message of its own.
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            lead_nowhere(sys.stdout)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = as_utf_8(sys.argv[1:]) if arguments is None else list(arguments)
     if given[:1] == ["doctor"]:
         # It needs torch alone and has exit codes of its own, so nothing is asked of the extra first.
         from seq2seq_fast.doctor import main as doctor
@@ -48,32 +58,44 @@ def _main(arguments: Sequence[str] | None) -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         return _fail(f"{', '.join(missing)} not installed; the command needs: pip install 'seq2seq_fast[train]'")
-    from jsonargparse import ArgumentError
-
-    from seq2seq_fast.commands.config_file import check_config_files
     from seq2seq_fast.data import InputError
 
     try:
         _check_backend()
-        # What is read is UTF-8 whatever the locale, and so is what is written.
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-        check_config_files(given)
-        namespace = build_parser().parse_args(given)
+        namespace = _parse(given)
         import_module(f"seq2seq_fast.commands.{namespace.subcommand}").run(namespace[namespace.subcommand])
         sys.stdout.flush()
     except InputError as error:
         return _fail(str(error))
-    except ArgumentError as error:
-        return _fail(f"{error} (what there is: seq2seq-fast COMMAND --help)")
     except BrokenPipeError:
-        # The reader of the output has gone; what Python would still flush at exit has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)  # its reader has gone
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _fail(f"standard output: cannot be written ({error.strerror}): make room or choose another place")
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return 0
+
+
+def _parse(given: list[str]) -> Namespace:
+    """Return the settings of a command line.
+
+    Raises:
+        InputError: it cannot be understood.
+    """
+    from seq2seq_fast.commands.config_file import check_config_files
+    from seq2seq_fast.data import InputError
+
+    check_config_files(given)
+    try:
+        if given and given[0] in _COMMANDS:
+            own = import_module(f"seq2seq_fast.commands.{given[0]}").make_parser()
+            given = [given[0], *positionals_first(own, given[1:])]
+        namespace = build_parser().parse_args(given)
+    except Exception as error:  # whatever a value makes jsonargparse and the libraries below it raise
+        said = shortened(str(error)) or type(error).__name__
+        raise InputError(f"{said} (what there is: seq2seq-fast COMMAND --help)") from error
+    check_text(namespace)
+    return namespace
 
 
 def _check_backend() -> None:

@@ -3,6 +3,7 @@ aligns German and Korean words, on corpora that the project generates."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from seq2seq_fast.decoding import SearchConfig, Translation, Translator
 from seq2seq_fast.decoding.given import attend_to_given
 from seq2seq_fast.decoding.words import attention_of_words, links
 from seq2seq_fast.evaluation import AlignmentQuality, alignment_quality, bleu_by_length, length_table, score
+from seq2seq_fast.progress import tell
 from seq2seq_fast.training import DataConfig, OptimizationConfig, TrainingConfig, VocabularyConfig
 from seq2seq_fast.training.run import train
 from seq2seq_fast.visualization import draw_alignments, draw_bleu_by_length
@@ -95,7 +97,7 @@ def _claim(output: Path) -> None:
 
 def _write_corpus(folder: Path, language: str) -> list[AlignedPair]:
     """Write the splits, of a language and English, as text files and return the test set."""
-    print(f"Generating {_LANGUAGES[language]}-English sentences into {folder}", flush=True)
+    tell(f"Generating {_LANGUAGES[language]}-English sentences into {folder}", stream=sys.stdout)
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
         pairs = embedded_corpus(language, "en", size=_SIZES[split], split=split, max_words=_MAX_WORDS)
@@ -108,7 +110,7 @@ def _write_corpus(folder: Path, language: str) -> list[AlignedPair]:
 def _train(
     corpus: Path, language: str, folder: Path, name: str, minutes: float, settings: dict[str, Any]
 ) -> Translator:
-    print(f"Training {_LANGUAGES[language]}-English {name} for {minutes:g} minutes", flush=True)
+    tell(f"Training {_LANGUAGES[language]}-English {name} for {minutes:g} minutes", stream=sys.stdout)
     sizes = {"source_size": 128, "target_size": 128, "encoder_hidden_size": 128, "decoder_hidden_size": 192}
     files = f"train.{language}", "train.en", f"validation.{language}", "validation.en"
     train(

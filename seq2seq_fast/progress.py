@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, TypeVar
 
+from seq2seq_fast.streams import is_absent, lead_nowhere
+
 T = TypeVar("T")
 
 
 def tell(line: str, stream: TextIO | None = None) -> None:
-    """Write a line about work, on standard error by default. Where its reader has gone, the work goes on unheard."""
+    """Write a line about work, on standard error by default. Where nobody can hear it, the work goes on unheard."""
     stream = sys.stderr if stream is None else stream
     try:
-        print(line, file=stream, flush=True)
-    except BrokenPipeError:
-        # What Python would still flush at exit has nowhere to go either.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        if stream is not None:
+            print(line, file=stream, flush=True)
+    except (OSError, ValueError):  # the reader has gone, the disk is full, the stream is closed
+        lead_nowhere(stream)
 
 
 class Progress:
@@ -40,9 +39,10 @@ class Progress:
         self._what, self._unit, self._total, self._every = what, unit, total, every
         self._done = 0
         self._began = self._told = time.monotonic()
-        self._lines = shown and not sys.stderr.isatty()
+        on_terminal = not is_absent(sys.stderr) and sys.stderr.isatty()
+        self._lines = shown and not on_terminal
         self._bar: Any = None
-        if shown and not self._lines:
+        if shown and on_terminal:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, leave=False, dynamic_ncols=True)

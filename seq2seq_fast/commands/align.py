@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from seq2seq_fast.commands.output import check_outputs
+from seq2seq_fast.commands.output import check_outputs, check_standard_output
 from seq2seq_fast.commands.search import add_search, load
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seq2seq_fast.decoding import Translator
     from seq2seq_fast.decoding.given import PieceAttention
     from seq2seq_fast.decoding.words import WordAttention
+    from seq2seq_fast.evaluation import AlignmentQuality
 
 
 def make_parser() -> ArgumentParser:
@@ -78,15 +79,18 @@ def run(namespace: Namespace) -> None:
     linked = [links(one, namespace.threshold) for one in found]
     if namespace.picture is not None:
         _draw(namespace, found)
-    if namespace.gold is not None:
-        _compare(namespace.gold, found, linked)
-    output = namespace.output
-    if output is None and namespace.picture is None and namespace.gold is None:
-        output = "-"
-    if output == "-":
+    quality = None if namespace.gold is None else _compare(namespace.gold, found, linked)
+    if namespace.output not in (None, "-"):
+        write_lines(namespace.output, map(pharaoh_line, linked))
+    if quality is not None:
+        print(quality)
+    if _on_standard_output(namespace):
         sys.stdout.writelines(f"{pharaoh_line(one)}\n" for one in linked)
-    elif output is not None:
-        write_lines(output, map(pharaoh_line, linked))
+
+
+def _on_standard_output(namespace: Namespace) -> bool:
+    """Whether the links go to standard output."""
+    return namespace.output == "-" or (namespace.output is namespace.picture is namespace.gold is None)
 
 
 def _check(namespace: Namespace) -> None:
@@ -97,6 +101,8 @@ def _check(namespace: Namespace) -> None:
     links = None if namespace.output == "-" else namespace.output
     outputs = {"output": links, "translations": namespace.translations, "picture": namespace.picture}
     check_outputs(outputs, namespace.src, namespace.ref, namespace.gold)
+    if _on_standard_output(namespace) or not any(outputs.values()):
+        check_standard_output()
     if namespace.picture is not None:
         check_picture(namespace.picture)
     if namespace.gold is not None and namespace.ref is None:
@@ -160,7 +166,9 @@ def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
         tell(f"seq2seq-fast: warning: {warning.message}")
 
 
-def _compare(path: str, found: Sequence[WordAttention], linked: Sequence[tuple[tuple[int, int], ...]]) -> None:
+def _compare(
+    path: str, found: Sequence[WordAttention], linked: Sequence[tuple[tuple[int, int], ...]]
+) -> AlignmentQuality:
     from seq2seq_fast.data import InputError
     from seq2seq_fast.data.pharaoh import read_gold
     from seq2seq_fast.evaluation import alignment_quality
@@ -175,4 +183,4 @@ def _compare(path: str, found: Sequence[WordAttention], linked: Sequence[tuple[t
                     f"{path}: line {number}: {source}-{target} is beyond its {len(pair.source)} and {len(pair.target)} "
                     "words: were others counted (see --words)?"
                 )
-    print(alignment_quality(linked, gold))
+    return alignment_quality(linked, gold)

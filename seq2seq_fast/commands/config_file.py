@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from seq2seq_fast.commands.arguments import shortened
+
 
 def check_config_files(arguments: Sequence[str]) -> None:
     """Check the files that ``--config`` names among a command line's arguments.
@@ -40,6 +42,10 @@ def _check(name: str) -> None:
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise InputError(f"{name}: not YAML ({where}{reason}): mend that, or leave --config out") from None
+    except RecursionError:
+        raise InputError(f"{name}: not YAML of settings: it is nested too deeply") from None
+    except ValueError as error:  # of a number or a date that is none
+        raise InputError(f"{name}: a value cannot be read ({shortened(str(error))}): mend that") from None
     if not isinstance(settings, dict):
         found = "is empty" if settings is None else f"holds {settings!r:.40}"
         raise InputError(f"{name}: {found}, settings are wanted, such as 'training: {{max_epochs: 10}}'")

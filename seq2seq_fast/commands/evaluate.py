@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from seq2seq_fast.commands.output import check_outputs
+from seq2seq_fast.commands.output import check_outputs, check_standard_output
 from seq2seq_fast.commands.search import add_search, load
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ def run(namespace: Namespace) -> None:
     started = time.perf_counter()
     hypotheses = translate(translator)
     seconds = time.perf_counter() - started
-    # Before anything is written, which may fail: the score has cost the most time.
-    print(score(hypotheses, references), flush=True)
-    speed = f"{len(pairs) / seconds:.0f} sentences a second"
-    tell(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}")
-    if namespace.output is not None:
-        write_lines(namespace.output, hypotheses)
+    try:
+        # Whichever of both cannot be written, the other is: they have cost the most time.
+        print(score(hypotheses, references), flush=True)
+        speed = f"{len(pairs) / seconds:.0f} sentences a second"
+        tell(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}")
+    finally:
+        if namespace.output is not None:
+            write_lines(namespace.output, hypotheses)
     if namespace.by_length is not None:
         others = [
             translate(other, f"translate with {folder}")
@@ -79,6 +81,8 @@ def _check(namespace: Namespace) -> None:
     check_ranges("evaluate", namespace, at_least={"length_width": 1})
     outputs = {"output": namespace.output, "by_length": namespace.by_length}
     check_outputs(outputs, namespace.src, namespace.ref)
+    if not any(outputs.values()):
+        check_standard_output()
     if namespace.by_length is not None:
         check_picture(namespace.by_length)
     elif namespace.compare:

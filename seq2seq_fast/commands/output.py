@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+
+from seq2seq_fast.streams import is_absent
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str | None) -> None:
@@ -40,3 +43,15 @@ def check_outputs(outputs: Mapping[str, str | None], *inputs: str | None) -> Non
         if os.path.exists(place) and not os.access(place, os.W_OK):
             raise InputError(f"--{flag} {output}: is read-only: choose another name")
         taken[place] = "the files to write already"
+
+
+def check_standard_output() -> None:
+    """Refuse, before any work, to write to a standard output that the process was started without.
+
+    Raises:
+        InputError: it is absent.
+    """
+    from seq2seq_fast.data import InputError
+
+    if is_absent(sys.stdout):
+        raise InputError("standard output is closed: there is nowhere to write to")

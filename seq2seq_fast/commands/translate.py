@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
+from seq2seq_fast.commands.output import check_standard_output
 from seq2seq_fast.commands.search import add_search, load
+from seq2seq_fast.streams import is_absent
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -56,6 +58,9 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
     from seq2seq_fast.progress import Progress
 
+    check_standard_output()
+    if namespace.input == "-" and is_absent(sys.stdin):
+        raise InputError("standard input is closed: name a file to translate")
     translator, search = load(namespace)
     if not 1 <= namespace.n_best <= search.beam_size:
         raise InputError(f"n_best must lie between 1 and search.beam_size, {search.beam_size}; got {namespace.n_best}")

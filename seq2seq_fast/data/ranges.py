@@ -18,7 +18,7 @@ def check_ranges(
     above_zero: Sequence[str] = (),
     shares: Sequence[str] = (),
 ) -> None:
-    """Check that numbers of a settings object are finite and in range; None passes.
+    """Check that numbers of a settings object are finite and in range; None passes. No integer has more than 32 bits.
 
     Args:
         group: the settings' name, for the message.
@@ -35,7 +35,8 @@ def check_ranges(
     def check(name: str, holds: bool, wanted: str) -> None:
         if not holds:
             got = value(name)
-            raise InputError(f"{group}.{name} must be {wanted}; got {f'{got:g}' if isinstance(got, float) else got}")
+            shown = f"{got:g}" if isinstance(got, float) else got if abs(got) < 2**64 else "one of more digits"
+            raise InputError(f"{group}.{name} must be {wanted}; got {shown}")
 
     def value(name: str) -> Any:
         return getattr(settings, name)
@@ -50,3 +51,6 @@ def check_ranges(
         check(name, value(name) is None or value(name) > 0, "larger than 0")
     for name in shares:
         check(name, value(name) is None or 0 <= value(name) < 1, "at least 0 and less than 1")
+    for name, given in vars(settings).items():
+        # More than any counter that is made of it holds.
+        check(name, type(given) is not int or abs(given) < 2**32, "a number of at most 32 bits")

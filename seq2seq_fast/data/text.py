@@ -55,6 +55,18 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         yield text.rstrip("\r\n")
 
 
+def check_text(text: str, name: str) -> None:
+    """Check that a text can be written as UTF-8; ``name`` stands in the error.
+
+    Raises:
+        InputError: it has half a character, as an argument of the command line that is not UTF-8 does.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name} {text!a:.60} is no text in UTF-8") from None
+
+
 def read_pairs(source: str | Path, target: str | Path | None = None) -> list[SentencePair]:
     """Read the sentence pairs that `stream_pairs` yields into memory; see there."""
     return list(stream_pairs(source, target))

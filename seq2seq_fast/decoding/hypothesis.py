@@ -45,7 +45,10 @@ class SearchLimits:
 
     def most(self, lengths: Tensor) -> Tensor:
         """Return int64 [B] for source lengths [B] (each at least 1, end piece included)."""
-        return ((self.ratio * lengths).long() + self.extra).clamp(min=self.shortest, max=self.longest)
+        # A ratio may be as large as a float can be; whoever asks for that many pieces means no limit.
+        return ((self.ratio * lengths).clamp(max=2.0**32).long() + self.extra).clamp(
+            min=self.shortest, max=self.longest
+        )
 
 
 def start(model: Any, source: Tensor, lengths: Tensor) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from seq2seq_fast.data import InputError, TokenBudgetSampler, Vocabulary, check_ranges, pad
+from seq2seq_fast.data.text import check_text
 from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.ensemble import Average, Ensemble, has_attention
 from seq2seq_fast.decoding.greedy import greedy_search
@@ -197,6 +198,8 @@ class Translator:
         """
         config = config or SearchConfig()
         self._check_attention(config)
+        for number, sentence in enumerate(sentences, start=origin[1]):
+            check_text(sentence, f"{origin[0]} {number:,}")
         encoded = [self.source_vocabulary.encode(sentence) for sentence in sentences]
         check_lengths(encoded, config.max_source_length, origin)
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
@@ -223,6 +226,7 @@ class Translator:
         return results
 
     def _prefix(self, text: str) -> list[int]:
+        check_text(text, "the prefix")
         pieces = self.target_vocabulary.encode(text)
         if self.target_vocabulary.unknown_id in pieces:
             raise InputError(f"the prefix {text!r} has a piece that the target vocabulary lacks: it cannot be kept")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from seq2seq_fast.doctor import report
 from seq2seq_fast.doctor.console import Console
 from seq2seq_fast.doctor.examine import Plan, begin, examine
+from seq2seq_fast.progress import tell
+from seq2seq_fast.streams import lead_nowhere, provide_streams
 from seq2seq_fast.version import __version__
 
 DESCRIPTION = (
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: instead of those that the process was started with.
     """
+    provide_streams()
     try:
         given = build_parser().parse_args(arguments)
         plan = Plan(_device(given.device), quick=given.quick, timings=not given.no_timings)
@@ -79,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             markdown, machine = report.write(findings, path)
             console.line(f"  report: {markdown.absolute()} and {machine.name} beside it")
     except BrokenPipeError:
-        # The reader of the output has gone; what Python would still flush at exit has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)  # its reader has gone
         return _INTERRUPTED
     except (OSError, CannotRun) as error:
         return _fail(str(error), _USER_ERROR)
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"seq2seq-fast doctor: error: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"seq2seq-fast doctor: error: {' '.join(message.split())}")
     return code
 
 

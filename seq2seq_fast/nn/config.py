@@ -23,6 +23,8 @@ _CHOICES = {
     "attention_position": POSITIONS,
     "readout": READOUTS,
 }
+# Far more than any memory holds; sizes are multiplied in 64 bits.
+_LARGEST = 2**31 - 1
 _OPTIONAL = ("source_vocabulary_size", "attention_size", "readout_size")
 _SWITCHES = (
     "reset_after", "layer_norm", "bidirectional", "conditional", "input_feeding", "tie_embeddings", "share_embeddings",
@@ -113,6 +115,8 @@ class Seq2SeqConfig:
                 raise TypeError(f"{name} must be {wanted}; got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value}")
+            if value > _LARGEST:
+                raise ValueError(f"{name} must be at most {_LARGEST:,}; got a larger number")
         for name in _PROBABILITIES:
             value = getattr(self, name)
             if type(value) not in (int, float):
