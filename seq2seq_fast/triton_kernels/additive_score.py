@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.additive_attention import asked, contiguous
+from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
 from seq2seq_fast.triton_kernels.key_exponentials import prepare_queries
 from seq2seq_fast.triton_kernels.many_queries import score_tiles
 from seq2seq_fast.triton_kernels.many_queries_backward import unit_gradients
@@ -19,12 +18,13 @@ from seq2seq_fast.triton_kernels.one_query import Source, score_tile
 from seq2seq_fast.triton_kernels.one_query_backward import score_gradient
 
 
-@triton.jit
+@kernel(rows="A", counts="Tq Tx tiles", single="in_range scores")
 def _score_rows_kernel(
     query, keys, exponentials, in_range, v, scores, Tq, Tx, A, tiles,
-    BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, STORED: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, STORED: tl.constexpr,
 ):  # fmt: skip
     """Scores of one query at a tile of positions."""
+    A = in_eights(A, WIDE)
     program = tl.program_id(0).to(tl.int64)
     row = program // tiles
     source = row // Tq
@@ -53,12 +53,12 @@ def additive_score_forward(query: Tensor, keys: Tensor, exponentials: Tensor, in
     if queries > launch.FEW_QUERIES:
         score_tiles(prepare_queries(query), source, scores, 0, True)
         return scores
-    parameters = launch.one_query(batch * queries, positions, units, 8, keys.element_size())
+    parameters = launch.one_query(batch * queries, positions, units, 8, keys.element_size(), launch.processors(keys))
     tiles = launch.ceil_div(positions, parameters["BLOCK_T"])
-    wrap_triton(_score_rows_kernel)[(batch * queries * tiles,)](
-        query, keys, exponentials, in_range, v, scores, queries, positions, units, tiles,
+    _score_rows_kernel.start(
+        batch * queries * tiles, query, keys, exponentials, in_range, v, scores, queries, positions, units, tiles,
         BLOCK_T=parameters["BLOCK_T"], BLOCK_A=parameters["BLOCK_A"], STORED=keys.dtype == torch.float32,
-        num_warps=parameters["num_warps"], **launch.fusion(),
+        num_warps=parameters["num_warps"],
     )  # fmt: skip
     return scores
 

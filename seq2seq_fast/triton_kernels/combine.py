@@ -8,10 +8,10 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import finite_or_zero_maximum, inverse_or_zero, natural_exponential
+from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
 
 
 @triton.jit
@@ -45,12 +45,13 @@ def combined_context(partial, maxima, row, column, there, tiles, shift, inverse,
     return summed
 
 
-@triton.jit(do_not_specialize=["tiles"])
+@kernel(rows="D", counts="Tx tiles blocks", single="maxima sums weights logsumexp")
 def _combine_kernel(
     partial, maxima, sums, context, weights, logsumexp, Tx, D, tiles, blocks,
-    BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
 ):  # fmt: skip
     """Columns of one row's context, and weights of as many positions."""
+    D = in_eights(D, WIDE)
     program = tl.program_id(0).to(tl.int64)
     row = program // blocks
     block = program % blocks
@@ -92,7 +93,7 @@ def combine_tiles(tiles: Tiles, context: Tensor, weights: Tensor | None, logsume
     parameters = launch.combine(source, size)
     columns = torch.sym_max(size, source) if weights is not None else size
     blocks = torch.sym_max(1, launch.ceil_div(columns, parameters["BLOCK"]))
-    wrap_triton(_combine_kernel)[(rows * blocks,)](
-        tiles.context, tiles.maxima, tiles.sums, context, weights, logsumexp, source, size, count, blocks,
-        **parameters, **launch.fusion(),
+    _combine_kernel.start(
+        rows * blocks, tiles.context, tiles.maxima, tiles.sums, context, weights, logsumexp, source, size, count,
+        blocks, **parameters,
     )  # fmt: skip

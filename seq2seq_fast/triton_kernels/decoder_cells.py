@@ -11,12 +11,11 @@ from typing import NamedTuple
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
-from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import inverse_or_zero, sigmoid, tanh
 from seq2seq_fast.triton_kernels.combine import Tiles, combined_context, combined_softmax
 from seq2seq_fast.triton_kernels.gru_cell import blocks_of, gru_output, load, row_and_units, save
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 
 
 @triton.jit
@@ -68,15 +67,16 @@ def _save_state(states, carried, operand, state_mask, row, unit, H, state):
             save(operand + row * H, unit, H, state)
 
 
-@triton.jit(do_not_specialize=["tiles"])
+@kernel(rows="input_stride recurrent_stride H", counts="tiles blocks", single="maxima sums logsumexp")
 def _cell_kernel(
     gates_input, input_stride, recurrent, recurrent_stride, context, maxima, sums, bias_ih, bias_hh,
     previous, cell, states, carried, operand, state_mask, new_cell, activations, logsumexp,
-    H, tiles, blocks, BLOCK: tl.constexpr, BLOCK_S: tl.constexpr, CELL: tl.constexpr,
+    H, tiles, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, BLOCK_S: tl.constexpr, CELL: tl.constexpr,
 ):  # fmt: skip
     row, unit = row_and_units(blocks, BLOCK)
-    gates_input += row * input_stride
-    recurrent += row * recurrent_stride
+    H = in_eights(H, WIDE)
+    gates_input += at_row(row, input_stride, WIDE)
+    recurrent += at_row(row, recurrent_stride, WIDE)
     shift, inverse = _softmax_of_row(maxima, sums, logsumexp, row, tiles, blocks, BLOCK_S)
     if CELL == "lstm":
         i = sigmoid(
@@ -131,18 +131,19 @@ def _cell_kernel(
     _save_state(states, carried, operand, state_mask, row, unit, H, state)
 
 
-@triton.jit(do_not_specialize=["tiles"])
+@kernel(rows="input_stride recurrent_stride H", counts="tiles blocks", single="maxima sums logsumexp")
 def _reset_kernel(
     gates_input, input_stride, recurrent, recurrent_stride, context, maxima, sums, bias_ih, bias_hh,
     previous, reset_state, activations, logsumexp,
-    H, tiles, blocks, BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
+    H, tiles, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, BLOCK_S: tl.constexpr,
 ):  # fmt: skip
     """Reset before the product, first half: r and z, r times the state, and the candidate's sum over input and context
     (left where its activation will be).
     """
     row, unit = row_and_units(blocks, BLOCK)
-    gates_input += row * input_stride
-    recurrent += row * recurrent_stride
+    H = in_eights(H, WIDE)
+    gates_input += at_row(row, input_stride, WIDE)
+    recurrent += at_row(row, recurrent_stride, WIDE)
     shift, inverse = _softmax_of_row(maxima, sums, logsumexp, row, tiles, blocks, BLOCK_S)
     r = sigmoid(
         _from_input(gates_input, context, maxima, bias_ih, row, unit, H, tiles, shift, inverse, 0, 3)
@@ -160,13 +161,14 @@ def _reset_kernel(
     save(activations + 2 * H, unit, H, candidate)
 
 
-@triton.jit
+@kernel(rows="H", counts="blocks")
 def _update_kernel(
     candidate_state, bias_hh, previous, states, carried, operand, state_mask, activations, H, blocks,
-    BLOCK: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Reset before the product, second half; ``activations`` hold z and the candidate's sum, and get n."""
     row, unit = row_and_units(blocks, BLOCK)
+    H = in_eights(H, WIDE)
     activations += row * 3 * H
     summed = load(activations + 2 * H, unit, H) + load(candidate_state + row * H, unit, H)
     if bias_hh is not None:
@@ -232,10 +234,10 @@ def cell_step(
     """One step of "rnn", "gru" (reset after the product) or "lstm": new states [rows, H] and what backward needs."""
     rows, size = states.shape
     previous, carried, operand, state_mask = recurrence
-    grid, blocks, parameters = blocks_of(rows, size)
-    wrap_triton(_cell_kernel)[grid](
-        *gates.arguments(), previous, cell_state, states, carried, operand, state_mask, new_cell, activations,
-        logsumexp, size, gates.tile_count, blocks, BLOCK_S=32, CELL=cell, **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(rows, size)
+    _cell_kernel.start(
+        programs, *gates.arguments(), previous, cell_state, states, carried, operand, state_mask, new_cell,
+        activations, logsumexp, size, gates.tile_count, blocks, BLOCK_S=32, CELL=cell, **parameters,
     )  # fmt: skip
 
 
@@ -244,10 +246,10 @@ def reset_step(
 ) -> None:
     """First half of a step with reset before the product: ``reset_state`` [rows, H], ``activations`` [rows, 3H]."""
     rows, size = reset_state.shape
-    grid, blocks, parameters = blocks_of(rows, size)
-    wrap_triton(_reset_kernel)[grid](
-        *gates.arguments(), recurrence.previous, reset_state, activations, logsumexp, size, gates.tile_count, blocks,
-        BLOCK_S=32, **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(rows, size)
+    _reset_kernel.start(
+        programs, *gates.arguments(), recurrence.previous, reset_state, activations, logsumexp, size,
+        gates.tile_count, blocks, BLOCK_S=32, **parameters,
     )  # fmt: skip
 
 
@@ -257,8 +259,8 @@ def update_step(
     """Second half; ``candidate_state`` [rows, H] is U (r h)."""
     rows, size = states.shape
     previous, carried, operand, state_mask = recurrence
-    grid, blocks, parameters = blocks_of(rows, size)
-    wrap_triton(_update_kernel)[grid](
-        candidate_state, bias_hh, previous, states, carried, operand, state_mask, activations, size, blocks,
-        **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(rows, size)
+    _update_kernel.start(
+        programs, candidate_state, bias_hh, previous, states, carried, operand, state_mask, activations, size, blocks,
+        **parameters,
     )  # fmt: skip

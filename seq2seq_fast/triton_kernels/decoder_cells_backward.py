@@ -7,10 +7,9 @@ from typing import NamedTuple
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
-from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.gru_cell import blocks_of, gru_output_backward, load, row_and_units, save
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 from seq2seq_fast.triton_kernels.lstm_cell import lstm_backward
 
 
@@ -39,17 +38,18 @@ def _save_gate(grad_input, grad_state, unit, H, input_slope, state_slope, GATE: 
     save(grad_state + GATE * H, unit, H, state_slope)
 
 
-@triton.jit
+@kernel(rows="grad_state_stride H", counts="blocks")
 def _cell_backward_kernel(
     grad_states, from_products, direct, state_mask, grad_cell, activations, previous, states, cell, new_cell,
-    grad_input, grad_state, grad_state_stride, H, blocks, BLOCK: tl.constexpr, CELL: tl.constexpr,
+    grad_input, grad_state, grad_state_stride, H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, CELL: tl.constexpr,
 ):  # fmt: skip
     """``grad_input`` [B, G H] and ``grad_state`` [B, G H] (rows may be far apart) are the gradients of a step's
     products; ``direct`` is replaced by what reaches the previous state past them.
     """
     row, unit = row_and_units(blocks, BLOCK)
+    H = in_eights(H, WIDE)
     grad = _state_gradient(grad_states, from_products, direct, state_mask, row, unit, H)
-    grad_state += row * grad_state_stride
+    grad_state += at_row(row, grad_state_stride, WIDE)
     if CELL == "gru":
         activations += row * 4 * H
         grad_input += row * 3 * H
@@ -81,34 +81,38 @@ def _cell_backward_kernel(
         _save_gate(grad_input + row * H, grad_state, unit, H, slope, slope, 0)
 
 
-@triton.jit
+@kernel(rows="grad_state_stride H", counts="blocks")
 def _update_backward_kernel(
     grad_states, from_products, direct, state_mask, activations, previous, grad_input, grad_state, grad_state_stride,
-    H, blocks, BLOCK: tl.constexpr,
+    H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Reset before the product, second half: the gradients of n and z; ``direct`` as above."""
     row, unit = row_and_units(blocks, BLOCK)
+    H = in_eights(H, WIDE)
     grad = _state_gradient(grad_states, from_products, direct, state_mask, row, unit, H)
     activations += row * 3 * H
     z, n = load(activations + H, unit, H), load(activations + 2 * H, unit, H)
     grad_n, grad_z, past = gru_output_backward(grad, n, z, _previous_state(previous, state_mask, row, unit, H))
     save(grad_input + row * 3 * H + 2 * H, unit, H, grad_n)
-    _save_gate(grad_input + row * 3 * H, grad_state + row * grad_state_stride, unit, H, grad_z, grad_z, 1)
+    grad_state += at_row(row, grad_state_stride, WIDE)
+    _save_gate(grad_input + row * 3 * H, grad_state, unit, H, grad_z, grad_z, 1)
     save(direct + row * H, unit, H, past)
 
 
-@triton.jit
+@kernel(rows="grad_state_stride H", counts="blocks")
 def _reset_backward_kernel(
     grad_reset, direct, state_mask, activations, previous, grad_input, grad_state, grad_state_stride, reset_state,
-    H, blocks, BLOCK: tl.constexpr,
+    H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """First half: the gradient of r and what reaches the state through r h, which is left in ``reset_state``."""
     row, unit = row_and_units(blocks, BLOCK)
+    H = in_eights(H, WIDE)
     grad = load(grad_reset + row * H, unit, H)
     r = load(activations + row * 3 * H, unit, H)
     state = _previous_state(previous, state_mask, row, unit, H)
     grad_r = grad * state * r * (1.0 - r)
-    _save_gate(grad_input + row * 3 * H, grad_state + row * grad_state_stride, unit, H, grad_r, grad_r, 0)
+    grad_state += at_row(row, grad_state_stride, WIDE)
+    _save_gate(grad_input + row * 3 * H, grad_state, unit, H, grad_r, grad_r, 0)
     save(direct + row * H, unit, H, load(direct + row * H, unit, H) + grad * r)
     save(reset_state + row * H, unit, H, r * state)
 
@@ -134,11 +138,11 @@ def cell_step_backward(
 ) -> None:
     """``cells``: gradient of the new cell (replaced by the old one's), old cell, new cell; for an LSTM alone."""
     rows, size = previous.shape
-    grid, blocks, parameters = blocks_of(rows, size)
+    programs, blocks, parameters = blocks_of(rows, size)
     grad_cell, old, new = (None, None, None) if cells is None else cells
-    wrap_triton(_cell_backward_kernel)[grid](
-        *gradient, grad_cell, activations, previous, states, old, new, grad_input, grad_state, grad_state.stride(0),
-        size, blocks, CELL=cell, **parameters, **launch.fusion(),
+    _cell_backward_kernel.start(
+        programs, *gradient, grad_cell, activations, previous, states, old, new, grad_input, grad_state,
+        grad_state.stride(0), size, blocks, CELL=cell, **parameters,
     )  # fmt: skip
 
 
@@ -146,10 +150,10 @@ def update_step_backward(
     gradient: StateGradient, activations: Tensor, previous: Tensor, grad_input: Tensor, grad_state: Tensor
 ) -> None:
     rows, size = previous.shape
-    grid, blocks, parameters = blocks_of(rows, size)
-    wrap_triton(_update_backward_kernel)[grid](
-        *gradient, activations, previous, grad_input, grad_state, grad_state.stride(0), size, blocks,
-        **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(rows, size)
+    _update_backward_kernel.start(
+        programs, *gradient, activations, previous, grad_input, grad_state, grad_state.stride(0), size, blocks,
+        **parameters,
     )  # fmt: skip
 
 
@@ -163,8 +167,8 @@ def reset_step_backward(
     reset_state: Tensor,
 ) -> None:
     rows, size = previous.shape
-    grid, blocks, parameters = blocks_of(rows, size)
-    wrap_triton(_reset_backward_kernel)[grid](
-        grad_reset, gradient.direct, gradient.state_mask, activations, previous, grad_input, grad_state,
-        grad_state.stride(0), reset_state, size, blocks, **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(rows, size)
+    _reset_backward_kernel.start(
+        programs, grad_reset, gradient.direct, gradient.state_mask, activations, previous, grad_input, grad_state,
+        grad_state.stride(0), reset_state, size, blocks, **parameters,
     )  # fmt: skip

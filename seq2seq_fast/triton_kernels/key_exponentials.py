@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
@@ -21,11 +19,15 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     within_key_limit,
     within_query_limit,
 )
+from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
 
 
-@triton.jit
-def _exponentials_kernel(x, exponentials, inside, size, blocks, BLOCK: tl.constexpr, QUERY: tl.constexpr):
+@kernel(rows="size", counts="blocks", single="inside")
+def _exponentials_kernel(
+    x, exponentials, inside, size, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, QUERY: tl.constexpr
+):
     """One block of a source's entries: their exponentials, and whether all are within the limit."""
+    size = in_eights(size, WIDE)
     program = tl.program_id(0).to(tl.int64)
     place = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
     offset = program // blocks * size + place
@@ -41,9 +43,7 @@ def _exponentials(x: Tensor, exponentials: Tensor, query: bool) -> Tensor:
     parameters = launch.exponentials(size)
     blocks = launch.ceil_div(size, parameters["BLOCK"])
     inside = x.new_empty(batch, blocks, dtype=torch.bool)
-    wrap_triton(_exponentials_kernel)[(batch * blocks,)](
-        x, exponentials, inside, size, blocks, QUERY=query, **parameters, **launch.fusion()
-    )
+    _exponentials_kernel.start(batch * blocks, x, exponentials, inside, size, blocks, QUERY=query, **parameters)
     return inside.all(dim=1)
 
 

@@ -1,28 +1,25 @@
-"""Launch parameters: small pure functions of the shape, so that a shape always runs the same code.
+"""Launch parameters: small pure functions of the shape and the device's multiprocessors.
 
-The sizes follow from three aims. Programs should be many enough to occupy a large GPU; a program of one query should
-keep two tiles of 4,096 elements in flight, which is what its registers hold; and tiles should be no larger than the
-data. Sizes that torch.compile leaves open decide nothing: each decision would be a guard, and a graph of its own.
+The sizes follow from three aims. Programs should be many enough to occupy the device; each should have as many bytes
+on their way as its registers hold; and the sizes of a batch should choose among few forms, as each is compiled at its
+first use. Sizes that torch.compile leaves open decide nothing: each decision would be a guard, and a graph of its own.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch._library.triton import is_wrap_triton_enabled
 
-# Programs that occupy the largest GPUs (148 multiprocessors), four on each.
-MANY_PROGRAMS = 592
-# Programs below which a device is rather given more of them than fewer bytes.
-FEW_PROGRAMS = 64
-# Multiprocessors of the smallest device meant, an A100: fewer programs leave some of every device's idle.
-FEW_MULTIPROCESSORS = 108
-TILE_ELEMENTS = 4096
+# Multiprocessors where no device says its number: an H100's.
+ASSUMED_PROCESSORS = 132
+# What a program of 256 threads has in registers of the tile that it works on and of the next one.
+TILE_BYTES = 1 << 14
 MANY_SCORES = 1 << 23
 # Up to here each query reads its source for itself: repeated reads come from the cache, and one launch does it all.
 FEW_QUERIES = 8
-ELEMENTS_PER_WARP = 512
 # What is read in about the time that a launch takes.
 LAUNCH_BYTES = 8_000_000
 # What is assumed of a number of sources, queries or positions that torch.compile leaves open.
@@ -58,6 +55,15 @@ def tile_count(positions: int, block: int) -> int:
     return torch.sym_max(2 if is_open(count) else 1, count)
 
 
+def in_wide_loads(*sizes: int) -> bool:
+    """Whether rows of such sizes fit 16-byte loads in every dtype; of an open size, only where that is sure."""
+    if is_open(*sizes):
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        return all(statically_known_true(size % 8 == 0) for size in sizes)
+    return not any(size % 8 for size in sizes)
+
+
 def fusion() -> dict[str, Any]:
     """Products and sums are contracted, whatever Triton's default; torch.compile traces launches without this option.
 
@@ -73,42 +79,45 @@ def unit_gradient_registers(units: int, of_keys: bool) -> dict[str, Any]:
     """
     if is_wrap_triton_enabled():
         return {}
-    if units % 16 == 0:
+    if in_wide_loads(units):
         return {"maxnreg": 168 if of_keys else 128}
     return {"maxnreg": 255 if of_keys else 168}
 
 
-def one_query(rows: int, source: int, units: int, size: int, element_size: int) -> dict[str, int]:
+def processors(tensor: torch.Tensor) -> int:
+    """Multiprocessors of the tensor's device."""
+    return _processors_of(tensor.get_device()) if tensor.is_cuda else ASSUMED_PROCESSORS
+
+
+@functools.cache
+def _processors_of(device: int) -> int:
+    # Fake CUDA tensors need no device.
+    return (
+        torch.cuda.get_device_properties(device).multi_processor_count
+        if torch.cuda.is_available()
+        else ASSUMED_PROCESSORS
+    )
+
+
+def tile(positions: int, units: int, element_size: int) -> tuple[int, int]:
+    """Columns and warps of a tile of so many positions, as a program of 256 threads holds it."""
+    columns = power_of_two(units, 8, TILE_BYTES // element_size // positions)
+    return columns, power_of_two(positions * columns * element_size // (TILE_BYTES // 8), 1, 8)
+
+
+def one_query(rows: int, source: int, units: int, size: int, element_size: int, processors: int) -> dict[str, int]:
     """Tiles of source positions by units (and by value columns) for one query a program.
 
-    A tile leaves ``size`` float32 numbers, written and read, for the combining step. Larger tiles are taken where
-    these would be more than a twelfth of the bytes of the source, or where programs are many in any case.
-
-    Where a launch leaves multiprocessors idle, each program has one to itself: its tiles are twice as large, and in 16
-    bits have as many bytes as in 32. More programs instead would cost bytes (64 sources of 50 positions in bfloat16,
-    two tiles each: 1.12 times the least, not 1.01). Rows that no 16-byte loads fit want registers for addresses: they
-    keep small tiles, as do launches of many programs, which have bytes in flight enough.
+    A tile leaves ``size`` float32 numbers, written and read, for the combining step. A source of up to 64 positions is
+    one tile, unless that left half of the multiprocessors idle. There are three forms in all, one tile of 32 or of 64
+    positions and tiles of 32: a source that is shorter than its tile reads no more for it.
     """
-    rows, source = settled(rows), settled(source)
-    positions = power_of_two(source, 4, 16)
-    while positions < 64 and positions < source:
-        programs = rows * ceil_div(source, 2 * positions)
-        left = ceil_div(source, positions) * size * 8
-        heavy = 12 * left > source * (units + size) * element_size
-        if programs < (FEW_PROGRAMS if heavy else MANY_PROGRAMS):
-            break
-        positions *= 2
-    idle = rows * ceil_div(source, positions) < FEW_MULTIPROCESSORS
-    larger = 2 if idle and units % 16 == size % 16 == 0 else 1
-    narrower = 4 // element_size if larger == 2 else 1
-    columns = larger * TILE_ELEMENTS // positions
-    block_a, block_d = power_of_two(units, 8, narrower * columns), power_of_two(size, 8, columns)
-    return {
-        "BLOCK_T": positions,
-        "BLOCK_A": block_a,
-        "BLOCK_D": block_d,
-        "num_warps": power_of_two(positions * max(block_a // narrower, block_d) // ELEMENTS_PER_WARP, 1, 8 * larger),
-    }
+    source = settled(source)
+    positions = 64 if 32 < source <= 64 and 2 * settled(rows) >= processors else 32
+    # Tiles of 64 keep one program a multiprocessor: of 16 bits it takes twice the units, so as many bytes.
+    block_a, warps_a = tile(positions, units, element_size if positions == 64 else 4)
+    block_d, warps_d = tile(positions, size, 4)
+    return {"BLOCK_T": positions, "BLOCK_A": block_a, "BLOCK_D": block_d, "num_warps": max(warps_a, warps_d)}
 
 
 def combine(source: int, size: int) -> dict[str, int]:
@@ -116,21 +125,23 @@ def combine(source: int, size: int) -> dict[str, int]:
     return {"BLOCK": power_of_two(torch.sym_max(source, size), 32, 256), "BLOCK_S": 32, "num_warps": 4}
 
 
-def weights_gradient(rows: int, source: int, size: int, element_size: int) -> dict[str, int]:
+def weights_gradient(size: int) -> dict[str, int]:
     """Tiles of positions by value columns in the first half of one query's backward."""
-    parameters = one_query(rows, source, 8, size, element_size)
-    return {name: parameters[name] for name in ("BLOCK_T", "BLOCK_D", "num_warps")}
+    columns, warps = tile(32, size, 4)
+    return {"BLOCK_T": 32, "BLOCK_D": columns, "num_warps": warps}
 
 
-def score_gradient(rows: int, source: int, units: int, element_size: int) -> tuple[dict[str, int], tuple[int, int]]:
+def score_gradient(
+    rows: int, source: int, units: int, element_size: int, processors: int
+) -> tuple[dict[str, int], tuple[int, int]]:
     """Tiles of the second half, and into how many shares of how many positions a source is split.
 
-    Units are shared out first: only where they do not occupy the device are positions, whose sums must then be added.
+    Units are shared out first: only where they do not occupy the device, with four programs a multiprocessor, are
+    positions, whose sums must then be added.
     """
-    block_a = power_of_two(units, 8, 256 // element_size)
-    positions = power_of_two(settled(source), 4, 32)
+    positions, block_a = 32, power_of_two(units, 8, 256 // element_size)
     programs = settled(rows) * ceil_div(units, block_a)
-    splits = max(1, min(ceil_div(settled(source), 2 * positions), MANY_PROGRAMS // max(1, programs)))
+    splits = max(1, min(ceil_div(settled(source), 2 * positions), 4 * processors // max(1, programs)))
     share = ceil_div(ceil_div(source, splits), positions) * positions
     parameters = {
         "BLOCK_T": positions,
@@ -158,40 +169,41 @@ def query_chunks(batch: int, queries: int, source: int) -> list[tuple[int, int]]
     return [(first, min(chunk, queries - first)) for first in range(0, queries, chunk)]
 
 
-def score_tiles(batch: int, queries: int, source: int, units: int) -> dict[str, int]:
-    """Tiles of queries by keys by units; smaller ones where those would leave the device idle."""
+# Queries, keys and units of a tile of scores, and warps: the smaller, the more programs for few scores.
+SCORE_TILES = ((16, 64, 32, 4), (8, 32, 16, 1), (4, 16, 16, 2))
+
+
+def score_tiles(batch: int, queries: int, source: int, units: int, processors: int) -> dict[str, int]:
+    """The largest tiles of queries by keys by units that give every multiprocessor four programs."""
     batch, queries, source = settled(batch), settled(queries), settled(source)
-    block_q, block_k = power_of_two(queries, 4, 16), power_of_two(source, 16, 64)
-    while block_q * block_k > 256 and batch * ceil_div(queries, block_q) * ceil_div(source, block_k) < MANY_PROGRAMS:
-        block_q, block_k = (block_q, block_k // 2) if block_k > 2 * block_q else (block_q // 2, block_k)
-    return {
-        "BLOCK_Q": block_q,
-        "BLOCK_K": block_k,
-        "BLOCK_A": power_of_two(units, 8, 32 if block_q * block_k == 1024 else 16),
-        "num_warps": power_of_two(block_q * block_k // 256, 1, 4),
-    }
+    enough = (
+        form for form in SCORE_TILES if batch * ceil_div(queries, form[0]) * ceil_div(source, form[1]) >= 4 * processors
+    )
+    block_q, block_k, block_a, warps = next(enough, SCORE_TILES[-1])
+    return {"BLOCK_Q": block_q, "BLOCK_K": block_k, "BLOCK_A": power_of_two(units, 8, block_a), "num_warps": warps}
 
 
 def softmax_rows(source: int) -> dict[str, int]:
-    block = power_of_two(source, 32, 1024)
+    source = settled(source)
+    block = next((block for block in (64, 256) if source <= block), 1024)
     return {"BLOCK": block, "num_warps": power_of_two(block // 256, 1, 4)}
 
 
 def unit_gradients(rows: int, others: int, units: int) -> dict[str, int]:
     """Tiles of rows (whose gradient is taken) by others by units."""
-    block_r, block_a = power_of_two(rows, 4, 16), power_of_two(units, 8, 64)
+    block_r, block_a = 4 if settled(rows) <= 4 else 16, power_of_two(units, 8, 64)
     return {
         "BLOCK_R": block_r,
-        "BLOCK_O": power_of_two(others, 4, 8),
+        "BLOCK_O": 4 if settled(others) <= 4 else 8,
         "BLOCK_A": block_a,
         "num_warps": power_of_two(block_r * block_a // 256, 1, 4),
     }
 
 
 def cell(hidden_size: int) -> dict[str, int]:
-    """Hidden units of one row that a program of a cell's arithmetic takes."""
-    block = power_of_two(hidden_size, 32, 512)
-    return {"BLOCK": block, "num_warps": power_of_two(block // 128, 1, 4)}
+    """Hidden units of one row that a program of a cell's arithmetic takes, four a thread."""
+    block = power_of_two(hidden_size, 32, 256)
+    return {"BLOCK": block, "num_warps": power_of_two(block // 128, 1, 2)}
 
 
 def project_values(batch: int, source: int, size: int, gates: int, element_size: int) -> bool:

@@ -6,11 +6,10 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
-from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import sigmoid, tanh
 from seq2seq_fast.triton_kernels.gru_cell import blocks_of, load, row_and_units, rows, save
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 
 
 @triton.jit
@@ -27,19 +26,20 @@ def lstm_backward(grad_hidden, grad_cell, i, f, g, o, cell, new_cell):
     )
 
 
-@triton.jit
+@kernel(rows="input_stride gates_stride cell_stride H", counts="blocks")
 def _gates_kernel(
     gates_input, input_stride, gates_hidden, gates_stride, cell, cell_stride, new_hidden, new_cell, activations,
-    H, blocks, BLOCK: tl.constexpr,
+    H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, unit = row_and_units(blocks, BLOCK)
-    gates_input += row * input_stride
-    gates_hidden += row * gates_stride
+    H = in_eights(H, WIDE)
+    gates_input += at_row(row, input_stride, WIDE)
+    gates_hidden += at_row(row, gates_stride, WIDE)
     i = sigmoid(load(gates_input, unit, H) + load(gates_hidden, unit, H))
     f = sigmoid(load(gates_input + H, unit, H) + load(gates_hidden + H, unit, H))
     g = tanh(load(gates_input + 2 * H, unit, H) + load(gates_hidden + 2 * H, unit, H))
     o = sigmoid(load(gates_input + 3 * H, unit, H) + load(gates_hidden + 3 * H, unit, H))
-    kept = f * load(cell + row * cell_stride, unit, H) + i * g
+    kept = f * load(cell + at_row(row, cell_stride, WIDE), unit, H) + i * g
     save(new_cell + row * H, unit, H, kept)
     save(new_hidden + row * H, unit, H, o * tanh(kept))
     activations += row * 4 * H
@@ -49,24 +49,26 @@ def _gates_kernel(
     save(activations + 3 * H, unit, H, o)
 
 
-@triton.jit
+@kernel(rows="grad_hidden_stride grad_cell_stride cell_stride new_cell_stride H", counts="blocks")
 def _gates_backward_kernel(
     grad_hidden, grad_hidden_stride, grad_new_cell, grad_cell_stride, cell, cell_stride, new_cell, new_cell_stride,
-    activations, grad_gates, grad_cell, H, blocks, BLOCK: tl.constexpr,
+    activations, grad_gates, grad_cell, H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row, unit = row_and_units(blocks, BLOCK)
+    H = in_eights(H, WIDE)
     from_hidden = tl.zeros((BLOCK,), tl.float32)
     from_cell = tl.zeros((BLOCK,), tl.float32)
     if grad_hidden is not None:
-        from_hidden = load(grad_hidden + row * grad_hidden_stride, unit, H)
+        from_hidden = load(grad_hidden + at_row(row, grad_hidden_stride, WIDE), unit, H)
     if grad_new_cell is not None:
-        from_cell = load(grad_new_cell + row * grad_cell_stride, unit, H)
+        from_cell = load(grad_new_cell + at_row(row, grad_cell_stride, WIDE), unit, H)
     activations += row * 4 * H
     grad_i, grad_f, grad_g, grad_o, grad_c = lstm_backward(
         from_hidden, from_cell,
         load(activations, unit, H), load(activations + H, unit, H),
         load(activations + 2 * H, unit, H), load(activations + 3 * H, unit, H),
-        load(cell + row * cell_stride, unit, H), load(new_cell + row * new_cell_stride, unit, H),
+        load(cell + at_row(row, cell_stride, WIDE), unit, H),
+        load(new_cell + at_row(row, new_cell_stride, WIDE), unit, H),
     )  # fmt: skip
     grad_gates += row * 4 * H
     save(grad_gates, unit, H, grad_i)
@@ -80,10 +82,10 @@ def lstm_gates_forward(gates_input: Tensor, gates_hidden: Tensor, cell: Tensor) 
     batch, size = cell.shape
     new_hidden, new_cell = gates_input.new_empty(batch, size), cell.new_empty(batch, size)
     activations = cell.new_empty(batch, 4 * size, dtype=torch.float32)
-    grid, blocks, parameters = blocks_of(batch, size)
-    wrap_triton(_gates_kernel)[grid](
-        *rows(gates_input, gates_hidden, cell), new_hidden, new_cell, activations, size, blocks,
-        **parameters, **launch.fusion(),
+    programs, blocks, parameters = blocks_of(batch, size)
+    _gates_kernel.start(
+        programs, *rows(gates_input, gates_hidden, cell), new_hidden, new_cell, activations, size, blocks,
+        **parameters,
     )  # fmt: skip
     return new_hidden, new_cell, activations
 
@@ -96,8 +98,8 @@ def lstm_gates_backward(
     grads = [
         entry for grad in (grad_new_hidden, grad_new_cell) for entry in ((None, 0) if grad is None else rows(grad))
     ]
-    grid, blocks, parameters = blocks_of(batch, size)
-    wrap_triton(_gates_backward_kernel)[grid](
-        *grads, *rows(cell, new_cell), activations, grad_gates, result, size, blocks, **parameters, **launch.fusion()
+    programs, blocks, parameters = blocks_of(batch, size)
+    _gates_backward_kernel.start(
+        programs, *grads, *rows(cell, new_cell), activations, grad_gates, result, size, blocks, **parameters
     )
     return grad_gates, result

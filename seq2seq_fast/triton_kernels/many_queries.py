@@ -12,7 +12,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
@@ -24,6 +23,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     score_of_terms,
     split_row,
 )
+from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
 from seq2seq_fast.triton_kernels.key_exponentials import Queries, prepare_queries
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
@@ -60,13 +60,15 @@ def _score_block(
     return score_of_terms(terms, DIRECT), tl.sum(constant, axis=0)
 
 
-@triton.jit(do_not_specialize=["Tq", "first", "count", "query_tiles", "key_tiles"])
+@kernel(rows="A", counts="Tq Tx first count query_tiles key_tiles", single="query_inside in_range scores")
 def _score_tiles_kernel(
     query, keys, query_exponentials, exponentials, query_inside, in_range, v, scores,
     Tq, Tx, A, first, count, query_tiles, key_tiles,
-    BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_A: tl.constexpr, WITH_CONSTANT: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_A: tl.constexpr,
+    WITH_CONSTANT: tl.constexpr,
 ):  # fmt: skip
     """Scores of queries ``first`` to ``first + count`` of each source, [B, count, Tx]; nothing is masked here."""
+    A = in_eights(A, WIDE)
     program = tl.program_id(0).to(tl.int64)
     key_tile = program % key_tiles
     query_tile = (program // key_tiles) % query_tiles
@@ -94,15 +96,17 @@ def _score_tiles_kernel(
     )
 
 
-@triton.jit(do_not_specialize=["Tq", "first", "count"])
+@kernel(rows="Tx", counts="Tq first count", single="logsumexp lengths mask")
 def _softmax_rows_kernel(
-    scores, weights, probabilities, logsumexp, lengths, mask, Tq, Tx, first, count, BLOCK: tl.constexpr
-):
+    scores, weights, probabilities, logsumexp, lengths, mask, Tq, Tx, first, count,
+    WIDE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Softmax of one row of scores [B, count, Tx].
 
     Written to ``weights`` [B, Tq, Tx] and to ``probabilities`` [B, count, Tx] where they are given (the latter in its
     own dtype, for the product with the values); the row's maximum and sum are kept online, tile by tile.
     """
+    Tx = in_eights(Tx, WIDE)
     row = tl.program_id(0).to(tl.int64)
     source = row // count
     whole_row = source * Tq + first + row % count
@@ -136,13 +140,13 @@ def score_tiles(queries: Queries, source: Source, scores: Tensor, first: int, wi
     """Scores of ``scores.shape[1]`` queries of each source from the ``first`` on, into ``scores`` [B, count, Tx]."""
     batch, count, positions = scores.shape
     total, units = queries.raw.shape[1:]
-    parameters = launch.score_tiles(batch, count, positions, units)
+    parameters = launch.score_tiles(batch, count, positions, units, launch.processors(scores))
     query_tiles = launch.ceil_div(count, parameters["BLOCK_Q"])
     key_tiles = launch.ceil_div(positions, parameters["BLOCK_K"])
-    wrap_triton(_score_tiles_kernel)[(batch * query_tiles * key_tiles,)](
-        queries.raw, source.keys, queries.exponentials, source.exponentials, queries.inside, source.in_range,
-        source.v, scores, total, positions, units, first, count, query_tiles, key_tiles,
-        WITH_CONSTANT=with_constant, **parameters, **launch.fusion(),
+    _score_tiles_kernel.start(
+        batch * query_tiles * key_tiles, queries.raw, source.keys, queries.exponentials, source.exponentials,
+        queries.inside, source.in_range, source.v, scores, total, positions, units, first, count,
+        query_tiles, key_tiles, WITH_CONSTANT=with_constant, **parameters,
     )  # fmt: skip
 
 
@@ -173,7 +177,7 @@ def softmax_rows(
 ) -> None:
     """Softmax of scores [B, count, Tx], which are queries ``first`` and on of ``weights`` and ``logsumexp``."""
     batch, count, positions = scores.shape
-    wrap_triton(_softmax_rows_kernel)[(batch * count,)](
-        scores, weights, probabilities, logsumexp, source.lengths, source.mask, logsumexp.shape[1], positions, first,
-        count, **launch.softmax_rows(positions), **launch.fusion(),
+    _softmax_rows_kernel.start(
+        batch * count, scores, weights, probabilities, logsumexp, source.lengths, source.mask,
+        logsumexp.shape[1], positions, first, count, **launch.softmax_rows(positions),
     )  # fmt: skip

@@ -14,7 +14,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
@@ -26,22 +25,24 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     split_pairs,
     split_row,
 )
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 from seq2seq_fast.triton_kernels.key_exponentials import Queries, prepare_queries
 from seq2seq_fast.triton_kernels.many_queries import score_tiles
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 from seq2seq_fast.triton_kernels.products import batched_product
 
 
-@triton.jit(do_not_specialize=["Tq", "first", "count"])
+@kernel(rows="Tx", counts="Tq first count", single="logsumexp lengths mask")
 def _softmax_rows_backward_kernel(
     scores, weights, logsumexp, slopes, grad_weights, probabilities, lengths, mask, Tq, Tx, first, count,
-    BLOCK: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One row: ``slopes`` [B, count, Tx] hold the gradient through the context and get the scores' gradient.
 
     The weights are ``weights`` [B, Tq, Tx], or ``exp(scores - logsumexp)`` where there are ``scores``
     [B, count, Tx]; they are left in ``probabilities`` [B, count, Tx] where that is given.
     """
+    Tx = in_eights(Tx, WIDE)
     row = tl.program_id(0).to(tl.int64)
     source = row // count
     whole_row = source * Tq + first + row % count
@@ -121,17 +122,22 @@ def _unit_sums(
     return sum_0, sum_1, ratios_0, ratios_1, slope_sum
 
 
-@triton.jit(do_not_specialize=["row_tiles"])
+@kernel(
+    rows="row_source_stride row_stride other_source_stride other_stride A",
+    counts="slope_source_stride slope_row_stride slope_other_stride R O row_tiles chunks",
+    single="slopes query_inside in_range lengths",
+)
 def _unit_gradients_kernel(
     rows, row_exponentials, row_source_stride, row_stride, others, other_exponentials, other_source_stride,
     other_stride, slopes, slope_source_stride, slope_row_stride, slope_other_stride, query_inside, in_range, v,
     lengths, gradient, grad_v, R, O, A, row_tiles, chunks,
-    BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_A: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_A: tl.constexpr,
     ROWS_ARE_KEYS: tl.constexpr, ACCUMULATE: tl.constexpr,
 ):  # fmt: skip
     """Gradient of a tile of rows (queries or keys) by units, laid out as the rows are, and what the tile adds to v's,
     ``grad_v`` [B row_tiles, A].
     """
+    A, other_stride = in_eights(A, WIDE), in_eights(other_stride, WIDE)
     program = tl.program_id(0).to(tl.int64)
     chunk = program % chunks
     tile = program // chunks
@@ -140,7 +146,7 @@ def _unit_gradients_kernel(
     there = row < R
     columns = chunk * BLOCK_A + tl.arange(0, BLOCK_A)
     mask = there[:, None] & (columns < A)[None, :]
-    place = source * row_source_stride + row[:, None] * row_stride + columns[None, :]
+    place = at_row(source, row_source_stride, WIDE) + at_row(row, row_stride, WIDE)[:, None] + columns[None, :]
     slopes += source * slope_source_stride
     visited = tl.full((), O, tl.int64)
     if lengths is not None:
@@ -155,15 +161,15 @@ def _unit_gradients_kernel(
     if direct:
         row_0, row_1 = split_pairs(tl.load(rows + place, mask=mask, other=0.0).to(tl.float32), BLOCK_R, BLOCK_A)
         sum_0, sum_1, ratios_0, ratios_1, slope_sum = _unit_sums(
-            row_0, row_1, others + source * other_source_stride, other_stride, slopes, slope_row_stride,
+            row_0, row_1, others + at_row(source, other_source_stride, WIDE), other_stride, slopes, slope_row_stride,
             slope_other_stride, row, there, visited, columns, A,
             BLOCK_R, 4, BLOCK_A, 1, ROWS_ARE_KEYS, grad_v is not None, True,
         )  # fmt: skip
     else:
         row_0, row_1 = split_pairs(tl.load(row_exponentials + place, mask=mask, other=0.0), BLOCK_R, BLOCK_A)
         sum_0, sum_1, ratios_0, ratios_1, slope_sum = _unit_sums(
-            row_0, row_1, other_exponentials + source * other_source_stride, other_stride, slopes, slope_row_stride,
-            slope_other_stride, row, there, visited, columns, A,
+            row_0, row_1, other_exponentials + at_row(source, other_source_stride, WIDE), other_stride, slopes,
+            slope_row_stride, slope_other_stride, row, there, visited, columns, A,
             BLOCK_R, BLOCK_O, BLOCK_A, 3, ROWS_ARE_KEYS, grad_v is not None, False,
         )  # fmt: skip
     if gradient is not None:
@@ -200,12 +206,12 @@ def unit_gradients(
     row_tiles, chunks = launch.ceil_div(count, parameters["BLOCK_R"]), launch.ceil_div(units, parameters["BLOCK_A"])
     parts = slopes.new_empty((batch * row_tiles, units), dtype=torch.float32) if with_v else None
     of_query, of_key = slopes.stride()[1:]
-    wrap_triton(_unit_gradients_kernel)[(batch * row_tiles * chunks,)](
-        rows, row_exponentials, *rows.stride()[:2], others, other_exponentials, *others.stride()[:2],
-        slopes, slopes.stride(0), *((of_key, of_query) if of_keys else (of_query, of_key)),
+    _unit_gradients_kernel.start(
+        batch * row_tiles * chunks, rows, row_exponentials, *rows.stride()[:2], others, other_exponentials,
+        *others.stride()[:2], slopes, slopes.stride(0), *((of_key, of_query) if of_keys else (of_query, of_key)),
         queries.inside, source.in_range, source.v, source.lengths, gradient, parts,
         count, others.shape[1], units, row_tiles, chunks,
-        ROWS_ARE_KEYS=of_keys, ACCUMULATE=accumulate, **parameters, **launch.fusion(),
+        ROWS_ARE_KEYS=of_keys, ACCUMULATE=accumulate, **parameters,
         **launch.unit_gradient_registers(units, of_keys),
     )  # fmt: skip
     return None if parts is None else parts.sum(0)
@@ -275,7 +281,7 @@ def _softmax_rows_backward(
     first: int,
 ) -> None:
     batch, count, positions = slopes.shape
-    wrap_triton(_softmax_rows_backward_kernel)[(batch * count,)](
-        scores, weights, logsumexp, slopes, grad_weights, probabilities, source.lengths, source.mask,
-        logsumexp.shape[1], positions, first, count, **launch.softmax_rows(positions), **launch.fusion(),
+    _softmax_rows_backward_kernel.start(
+        batch * count, scores, weights, logsumexp, slopes, grad_weights, probabilities, source.lengths, source.mask,
+        logsumexp.shape[1], positions, first, count, **launch.softmax_rows(positions),
     )  # fmt: skip

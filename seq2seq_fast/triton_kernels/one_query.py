@@ -13,7 +13,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
@@ -30,6 +29,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     within_query_limit,
 )
 from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles, empty_tiles
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 
 
 @triton.jit
@@ -114,12 +114,12 @@ def _weigh_values(ahead, rows, weight, visited, context, D, BLOCK_D: tl.constexp
         tl.store(context + start + column, summed.to(context.dtype.element_ty), mask=start + column < D)
 
 
-@triton.jit(do_not_specialize=["tiles"])
+@kernel(rows="query_stride A D P", counts="Tq Tx tiles", single="in_range lengths mask weights logsumexp maxima sums")
 def _attend_tile_kernel(
     query, query_stride, query_bias, keys, values, projected, exponentials, in_range, v, lengths, mask,
     context, projected_context, weights, logsumexp, maxima, sums,
     Tq, Tx, A, D, P, tiles,
-    BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_D: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_D: tl.constexpr,
     STORED: tl.constexpr, ALONE: tl.constexpr,
 ):  # fmt: skip
     """One tile of positions of one query. ``ALONE``: the tile is the whole source, so results are final.
@@ -127,6 +127,7 @@ def _attend_tile_kernel(
     Otherwise ``context`` [rows, tiles, D], ``projected_context`` [rows, tiles, P], ``maxima`` and ``sums``
     [rows, tiles] are partial, and ``weights`` raw scores.
     """
+    A, D, P = in_eights(A, WIDE), in_eights(D, WIDE), in_eights(P, WIDE)
     program = tl.program_id(0).to(tl.int64)
     row = program // tiles
     source = row // Tq
@@ -136,8 +137,8 @@ def _attend_tile_kernel(
     column = tl.arange(0, BLOCK_D)
     ahead = _load_values(values + place * D, column, visited, D)
     scores = score_tile(
-        query + row * query_stride, query_bias, keys + place * A, exponentials + place * A, in_range + source, v,
-        visited, A, BLOCK_T, BLOCK_A, STORED,
+        query + at_row(row, query_stride, WIDE), query_bias, keys + place * A, exponentials + place * A,
+        in_range + source, v, visited, A, BLOCK_T, BLOCK_A, STORED,
     )  # fmt: skip
     scores = tl.where(attended, scores, float("-inf"))
     maximum = tl.max(scores, axis=0)
@@ -175,7 +176,10 @@ def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tu
     """Launch parameters for so many queries, and room for what tiles leave if a source has more than one."""
     positions, size = source.values.shape[1:]
     width = 0 if projected is None else projected.shape[2]
-    parameters = launch.one_query(rows, positions, source.keys.shape[2], max(size, width), source.keys.element_size())
+    keys = source.keys
+    parameters = launch.one_query(
+        rows, positions, keys.shape[2], max(size, width), keys.element_size(), launch.processors(keys)
+    )
     count = launch.tile_count(positions, parameters["BLOCK_T"])
     return parameters, empty_tiles(source.values, rows, count, size, width) if count > 1 else None
 
@@ -207,11 +211,11 @@ def attend_tiles(
     if tiles is not None:
         context, projected_context, maxima, sums = tiles
         count = maxima.shape[1]
-    wrap_triton(_attend_tile_kernel)[(rows * count,)](
-        query, query.stride(0), query_bias, source.keys, source.values, projected, *source[2:], context,
+    _attend_tile_kernel.start(
+        rows * count, query, query.stride(0), query_bias, source.keys, source.values, projected, *source[2:], context,
         projected_context, weights, logsumexp, maxima, sums,
         queries, positions, units, size, 0 if projected is None else projected.shape[2], count,
-        STORED=source.keys.dtype == torch.float32, ALONE=tiles is None, **parameters, **launch.fusion(),
+        STORED=source.keys.dtype == torch.float32, ALONE=tiles is None, **parameters,
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.library import wrap_triton
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
@@ -29,14 +28,16 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     split_row,
     within_query_limit,
 )
+from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
 
-@triton.jit(do_not_specialize=["tiles"])
+@kernel(rows="D", counts="grad_weights_stride Tx tiles", single="grad_weights weights lengths mask slopes deltas")
 def _weights_gradient_kernel(
     grad_context, grad_weights, grad_weights_stride, values, weights, lengths, mask, slopes, deltas, grad_values,
-    Tx, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+    Tx, D, tiles, WIDE: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
+    D = in_eights(D, WIDE)
     program = tl.program_id(0).to(tl.int64)
     row = program // tiles
     position = (program % tiles) * BLOCK_T + tl.arange(0, BLOCK_T)
@@ -92,24 +93,28 @@ def _gradient_of_positions(
     return dq_0 + slope_0, dq_1 + slope_1, dv_0, dv_1
 
 
-@triton.jit(do_not_specialize=["tiles", "rows"])
+@kernel(
+    rows="query_stride grad_query_stride A", counts="Tx tiles chunks splits share rows",
+    single="in_range lengths slopes weights deltas score_slopes",
+)  # fmt: skip
 def _score_gradient_kernel(
     query, query_stride, keys, exponentials, in_range, v, lengths, slopes, weights, deltas,
     score_slopes, grad_query, grad_query_stride, grad_keys, grad_v,
     Tx, A, tiles, chunks, splits, share, rows,
-    BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_S: tl.constexpr, STORED: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_S: tl.constexpr, STORED: tl.constexpr,
 ):  # fmt: skip
     """Units ``chunk`` of one query, over ``share`` of its source's positions.
 
     Without ``weights``, ``slopes`` are the scores' gradients themselves. ``grad_query`` and ``grad_v`` are
     [splits, rows, A]; positions that are not visited get zeros in ``grad_keys``.
     """
+    A = in_eights(A, WIDE)
     program = tl.program_id(0).to(tl.int64)
     chunk = program % chunks
     split = (program // chunks) % splits
     row = program // chunks // splits
     columns = chunk * BLOCK_A + tl.arange(0, BLOCK_A)
-    raw = tl.load(query + row * query_stride + columns, mask=columns < A, other=0.0).to(tl.float32)
+    raw = tl.load(query + at_row(row, query_stride, WIDE) + columns, mask=columns < A, other=0.0).to(tl.float32)
     v_0, v_1 = split_row(tl.load(v + columns, mask=columns < A, other=0.0).to(tl.float32), BLOCK_A)
     delta = 0.0
     if weights is not None:
@@ -159,7 +164,7 @@ def _score_gradient_kernel(
     if grad_query is not None:
         gradient = join_row(4.0 * v_0 * tl.sum(dq_0, axis=0), 4.0 * v_1 * tl.sum(dq_1, axis=0), BLOCK_A)
         tl.store(
-            grad_query + summed * grad_query_stride + columns,
+            grad_query + at_row(summed, grad_query_stride, WIDE) + columns,
             gradient.to(grad_query.dtype.element_ty),
             mask=columns < A,
         )
@@ -177,13 +182,13 @@ def weights_gradient(
     fills grad_values.
     """
     batch, positions, size = source.values.shape
-    parameters = launch.weights_gradient(batch, positions, size, source.values.element_size())
+    parameters = launch.weights_gradient(size)
     tiles = launch.tile_count(positions, parameters["BLOCK_T"])
     slopes, deltas = torch.empty_like(weights), weights.new_empty(batch, tiles)
-    wrap_triton(_weights_gradient_kernel)[(batch * tiles,)](
-        grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0), source.values, weights,
-        source.lengths, source.mask, slopes, deltas, grad_values, positions, size, tiles,
-        **parameters, **launch.fusion(),
+    _weights_gradient_kernel.start(
+        batch * tiles, grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0),
+        source.values, weights, source.lengths, source.mask, slopes, deltas, grad_values, positions, size, tiles,
+        **parameters,
     )  # fmt: skip
     return slopes, deltas
 
@@ -205,7 +210,9 @@ def score_gradient(
     the scores' otherwise; ``score_slopes`` [B, Tx] gets the scores'.
     """
     batch, positions, units = source.keys.shape
-    parameters, shares = launch.score_gradient(batch, positions, units, source.keys.element_size())
+    parameters, shares = launch.score_gradient(
+        batch, positions, units, source.keys.element_size(), launch.processors(source.keys)
+    )
     splits, share = shares
     weights, deltas = (None, None) if softmax is None else softmax
     parts = grad_query
@@ -213,11 +220,11 @@ def score_gradient(
         parts = query.new_empty(splits, batch, units, dtype=torch.float32)
     parts_v = None if grad_v is None else query.new_empty(splits * batch, units, dtype=torch.float32)
     chunks = launch.ceil_div(units, parameters["BLOCK_A"])
-    wrap_triton(_score_gradient_kernel)[(batch * splits * chunks,)](
-        query, query.stride(0), source.keys, source.exponentials, source.in_range, source.v, source.lengths,
-        slopes, weights, deltas, score_slopes, parts, 0 if parts is None else parts.stride(-2), grad_keys, parts_v,
-        positions, units, 0 if deltas is None else deltas.shape[1], chunks, splits, share, batch,
-        STORED=source.keys.dtype == torch.float32, **parameters, **launch.fusion(),
+    _score_gradient_kernel.start(
+        batch * splits * chunks, query, query.stride(0), source.keys, source.exponentials, source.in_range, source.v,
+        source.lengths, slopes, weights, deltas, score_slopes, parts, 0 if parts is None else parts.stride(-2),
+        grad_keys, parts_v, positions, units, 0 if deltas is None else deltas.shape[1], chunks, splits, share, batch,
+        STORED=source.keys.dtype == torch.float32, **parameters,
     )  # fmt: skip
     if grad_query is not None and parts is not None and parts is not grad_query:
         grad_query.copy_(parts.sum(0))

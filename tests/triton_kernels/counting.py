@@ -6,10 +6,9 @@ import importlib
 import pkgutil
 from collections import Counter
 
-from triton.runtime.jit import JITFunction
-
 from emulators.ptx import LaunchReport
 from seq2seq_fast import triton_kernels
+from seq2seq_fast.triton_kernels.kernel import Kernel
 
 KINDS = {
     "special": ("rcp", "ex2", "lg2", "sqrt"),
@@ -47,8 +46,8 @@ def every_kernel() -> set[str]:
     """All kernels of the package, as ``module._name_kernel``."""
     modules = [m.name for m in pkgutil.iter_modules(triton_kernels.__path__)]
     return {
-        f"{value.fn.__module__.rsplit('.', 1)[1]}.{name}"
+        value.name
         for module in modules
-        for name, value in vars(importlib.import_module(f"seq2seq_fast.triton_kernels.{module}")).items()
-        if isinstance(value, JITFunction) and name.endswith("_kernel")
+        for value in vars(importlib.import_module(f"seq2seq_fast.triton_kernels.{module}")).values()
+        if isinstance(value, Kernel)
     }
