@@ -187,8 +187,8 @@ def gru_gates_backward(
     result = hidden.new_empty(batch, size)
     programs, blocks, parameters = blocks_of(batch, size)
     _gates_backward_kernel.start(
-        programs, *rows(grad_new_hidden, gates_hidden, hidden), activations, grad_input, grad_gates, result, size, blocks,
-        **parameters,
+        programs, *rows(grad_new_hidden, gates_hidden, hidden), activations, grad_input, grad_gates, result, size,
+        blocks, **parameters,
     )  # fmt: skip
     return grad_input, grad_gates, result
 
