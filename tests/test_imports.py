@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up; what stands in one line knows nothing of its neighbours.
 FLOORS = (
-    ("reference", "triton_kernels", "cuda_kernels"),
+    ("reference", "raw"),
+    ("triton_kernels", "cuda_kernels"),
     ("ops",),
     ("nn",),
     ("decoding",),

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.additive_score import attention_chunk, score_gradients, softmax_scores
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, dtype_of
+from seq2seq_fast.raw.attention import Source
+from seq2seq_fast.raw.tensors import acc_empty, asked, contiguous
 
 # Where backward recomputes the weights it works through the queries in parts of at most this many weights.
 MOST_RECOMPUTED_WEIGHTS = 2**24
@@ -26,7 +28,7 @@ def attend_forward(
     mask: Tensor | None,
     need_weights: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    source = contiguous(keys, values, exponentials, in_range, v, lengths, mask)
+    source = Source(*contiguous(keys, values, exponentials, in_range, v, lengths, mask))
     batch, queries, _ = query.shape
     context = values.new_empty(batch, queries, values.shape[2])
     weights = acc_empty(query, batch, queries, keys.shape[1]) if need_weights else acc_empty(query, 0)
@@ -38,7 +40,7 @@ def attend_forward(
 def attend_into(
     engine: Engine,
     query: Tensor,
-    source: tuple,
+    source: Source,
     context: Tensor,
     weights: Tensor | None,
     logsumexp: Tensor,
@@ -46,8 +48,8 @@ def attend_into(
 ) -> None:
     """:func:`attend_forward` into given contiguous tensors.
 
-    query [B, Tq, A] may have any distance between its rows if Tq is 1; ``source`` is keys, values, exponentials,
-    in_range, v, lengths, mask, contiguous; ``partial`` is what :func:`partial_contexts` gives, made here if absent.
+    query [B, Tq, A] may have any distance between its rows if Tq is 1; ``source`` is
+    contiguous; ``partial`` is what :func:`partial_contexts` gives, made here if absent.
     """
     keys, values, exponentials, in_range, v, lengths, mask = source
     batch, queries, units = query.shape
@@ -94,19 +96,19 @@ def attend_backward(
     total: list[Tensor | None] = [None] * 4
     for first in range(0, max(queries, 1), max(part, 1)):
         some = slice(first, first + part)
-        asked, grad = query[:, some].contiguous(), grad_context[:, some].to(values.dtype).contiguous()
+        rows, grad = query[:, some].contiguous(), grad_context[:, some].to(values.dtype).contiguous()
         if given:
             softmax, denominators = weights[:, some].contiguous(), None
         else:
-            softmax = softmax_scores(engine, asked, keys, exponentials, in_range, v)
+            softmax = softmax_scores(engine, rows, keys, exponentials, in_range, v)
             denominators = logsumexp[:, some].contiguous()
         through = None if grad_weights is None else grad_weights[:, some].float().contiguous()
         grad_scores = score_gradient(engine, grad, through, values, softmax, denominators, lengths, mask)
-        grads = list(score_gradients(engine, grad_scores, asked, keys, v, (need_query, need_keys, need_v)))
+        grads = list(score_gradients(engine, grad_scores, rows, keys, v, (need_query, need_keys, need_v)))
         grads.insert(2, values_gradient(engine, grad, softmax, values) if need_values else None)
         total = _add(total, grads)
     pairs = zip(total, (query, keys, values, v), strict=True)
-    return tuple(query.new_empty(0) if g is None else g.to(t.dtype) for g, t in pairs)  # type: ignore[return-value]
+    return asked([None if g is None else g.to(t.dtype) for g, t in pairs], query)
 
 
 def _add(total, grads):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, dtype_of
+from seq2seq_fast.raw.tensors import acc_empty, asked, contiguous
 
 
 def key_exponentials(engine: Engine, keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +63,7 @@ def additive_score_backward(
     needs: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     grads = score_gradients(engine, grad_scores.float().contiguous(), query, keys, v, needs)
-    return tuple(query.new_empty(0) if grad is None else grad for grad in grads)  # type: ignore[return-value]
+    return asked(grads, query)
 
 
 def score_gradients(

@@ -6,7 +6,7 @@ product, the gates. Everything the next position does not need is done before or
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,11 @@ from torch import Tensor
 from seq2seq_fast.cuda_kernels.additive_attention import attend_forward, attend_into, partial_contexts
 from seq2seq_fast.cuda_kernels.attention_decoder_backward import attention_decoder_backward
 from seq2seq_fast.cuda_kernels.decoder_launch import forward_in_one_launch, plan_of
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous
+from seq2seq_fast.cuda_kernels.engine import Engine
 from seq2seq_fast.cuda_kernels.gru_cell import gru_gates_into, launch_forward
 from seq2seq_fast.cuda_kernels.lstm_cell import lstm_gates_forward
+from seq2seq_fast.raw.decoder import DecoderCall
+from seq2seq_fast.raw.tensors import acc_empty
 
 __all__ = ["attention_decoder_backward", "attention_decoder_forward", "attention_decoder_step"]
 
@@ -29,16 +31,10 @@ class StackedWeights(NamedTuple):
     bias: Tensor | None
 
 
-def stack_weights(
-    query_weight: Tensor,
-    query_bias: Tensor | None,
-    weight_hh: Tensor,
-    bias_hh: Tensor | None,
-    cell: str,
-    reset_after: bool,
-) -> StackedWeights:
+def stack_weights(call: DecoderCall) -> StackedWeights:
     """[A + R, H], where R leaves out the candidate of a GRU whose reset gate works before the product."""
-    rows = 2 * weight_hh.shape[1] if cell == "gru" and not reset_after else weight_hh.shape[0]
+    query_weight, query_bias, _, weight_hh, _, bias_hh = call.weights
+    rows = call.direct_rows
     weight = torch.cat([query_weight, weight_hh[:rows]])
     if query_bias is None and bias_hh is None:
         return StackedWeights(weight, None)
@@ -49,27 +45,28 @@ def stack_weights(
     return StackedWeights(weight, torch.cat(biases))
 
 
-def attention_decoder_forward(
-    engine: Engine, inputs, state, cell_state, keys, values, exponentials, in_range, query_weight, query_bias, v,
-    weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    batch, target, features = inputs.shape
-    size, units, positions = state.shape[1], query_weight.shape[0], keys.shape[1]
-    source = contiguous(keys, values, exponentials, in_range, v, lengths, mask)
-    stacked = stack_weights(query_weight, query_bias, weight_hh, bias_hh, cell, reset_after)
-    plan = plan_of(engine, inputs, state, keys, cell, reset_after)
-    if plan.fits and target:
-        return forward_in_one_launch(
-            engine, plan, inputs, state, cell_state, source, stacked, weight_ih, bias_ih, state_mask
-        )
-    context_weight = weight_ih[:, features:].t()
-    gates_from_inputs = F.linear(inputs.transpose(0, 1), weight_ih[:, :features], bias_ih)
+def attention_decoder_forward(engine: Engine, *arguments: Any) -> tuple[Tensor, ...]:
+    """All positions; arguments and results as the schema has them."""
+    call = DecoderCall.of(*arguments)
+    stacked = stack_weights(call)
+    plan = plan_of(engine, call)
+    if plan.fits and call.inputs.shape[1]:
+        return forward_in_one_launch(engine, plan, call, stacked)
+    return _forward_by_position(engine, call, stacked)
+
+
+def _forward_by_position(engine: Engine, call: DecoderCall, stacked: StackedWeights) -> tuple[Tensor, ...]:
+    inputs, state, cell_state, source, weights_of, state_mask, cell, reset_after = call
+    keys, values, *_ = source
+    batch, target, _ = inputs.shape
+    size, units, positions = call.hidden, keys.shape[2], keys.shape[1]
+    context_weight = call.context_weight.t()
+    gates_from_inputs = F.linear(inputs.transpose(0, 1), call.input_weight, weights_of.bias_ih)
     products = inputs.new_empty(target, batch, stacked.weight.shape[0])
     states, contexts = state.new_empty(target, batch, size), values.new_empty(target, batch, values.shape[2])
     weights, denominators = acc_empty(inputs, target, batch, positions), acc_empty(inputs, batch)
     partial = partial_contexts(engine, batch, 1, keys, values)
-    saved = {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell] * size
-    activations = acc_empty(inputs, target, batch, saved)
+    activations = acc_empty(inputs, target, batch, call.activations)
     cells = acc_empty(inputs, target, batch, size) if cell == "lstm" else acc_empty(inputs, 0)
     hidden, memory_cell = state, None if cell_state is None else cell_state.float()
     for i in range(target):
@@ -83,29 +80,29 @@ def attention_decoder_forward(
         attend_into(engine, product[:, :units].unsqueeze(1), source, contexts[i], weights[i], denominators, partial)
         gates_input = torch.addmm(gates_from_inputs[i], contexts[i], context_weight)
         memory_cell = _cell_step(
-            engine, gates_input, product[:, units:], hidden.to(state.dtype), memory_cell, states[i],
-            activations[i], (weight_hh, bias_hh), cell, reset_after,
+            engine, call, gates_input, product[:, units:], hidden.to(state.dtype), memory_cell, states[i],
+            activations[i],
         )  # fmt: skip
         if memory_cell is not None:
             cells[i] = memory_cell
         hidden = states[i]
     if cell == "gru" and reset_after:
         activations[:, :, 3 * size :] = products[:, :, units + 2 * size :]
-    final_cell = state.new_empty(0) if memory_cell is None else memory_cell.to(cell_state.dtype, copy=True)
+    final_cell = state.new_empty(0)
+    if cell_state is not None and memory_cell is not None:
+        final_cell = memory_cell.to(cell_state.dtype, copy=True)
     return states, contexts, weights, final_cell, cells, activations, products[:, :, :units].float().contiguous()
 
 
 def _cell_step(
     engine: Engine,
+    call: DecoderCall,
     gates_input: Tensor,
     gates_hidden: Tensor,
     hidden: Tensor,
     memory_cell: Tensor | None,
     new_hidden: Tensor,
     activations: Tensor,
-    recurrent: tuple[Tensor, Tensor | None],
-    cell: str,
-    reset_after: bool,
 ) -> Tensor | None:
     """Writes the new state and what backward needs; an LSTM's new cell is returned."""
     size = hidden.shape[1]
@@ -116,12 +113,12 @@ def _cell_step(
         new_hidden.copy_(found)
         activations.copy_(active)
         return memory_cell
-    if cell == "rnn":
+    if call.cell == "rnn":
         new_hidden.copy_(torch.tanh(gates_input.float() + gates_hidden.float()))
-    elif reset_after:
+    elif call.reset_after:
         gru_gates_into(engine, gates_input, gates_hidden, hidden, new_hidden, activations)
     else:
-        weight_hh, bias_hh = recurrent
+        weight_hh, bias_hh = call.weights.weight_hh, call.weights.bias_hh
         reset_and_z = hidden.new_empty(hidden.shape[0], 2 * size)
         gates = (gates_input[:, : 2 * size], gates_hidden)
         launch_forward(engine, "gru_reset_forward", gates, (hidden,), (reset_and_z, activations), hidden.shape)
@@ -137,30 +134,27 @@ def _cell_step(
     return None
 
 
-def attention_decoder_step(
-    engine: Engine, input, state, cell_state, keys, values, exponentials, in_range, projected_values, query_weight,
-    query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    batch, beams, features = input.shape
-    size, units = state.shape[2], query_weight.shape[0]
+def attention_decoder_step(engine: Engine, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One position of K beams a source; arguments and results as the schema has them."""
+    call, projected_values = DecoderCall.of_step(*arguments)
+    input, state, cell_state, source, weights_of, state_mask, _, _ = call
+    batch, beams, _ = input.shape
+    size, units = call.hidden, source.keys.shape[2]
     hidden = state if state_mask is None else (state * state_mask).to(state.dtype)
-    stacked = stack_weights(query_weight, query_bias, weight_hh, bias_hh, cell, reset_after)
+    stacked = stack_weights(call)
     product = F.linear(hidden.to(input.dtype), stacked.weight, stacked.bias)
-    context, weights, _ = attend_forward(
-        engine, product[..., :units], keys, values, exponentials, in_range, v, lengths, mask, True
-    )
-    gates_input = F.linear(input, weight_ih[:, :features], bias_ih)
+    context, weights, _ = attend_forward(engine, product[..., :units], *source, True)
+    gates_input = F.linear(input, call.input_weight, weights_of.bias_ih)
     if projected_values is None:
-        gates_input = gates_input + F.linear(context, weight_ih[:, features:])
+        gates_input = gates_input + F.linear(context, call.context_weight)
     else:
         gates_input = gates_input + torch.bmm(weights.to(projected_values.dtype), projected_values)
-    gates = {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell]
-    rows = batch * beams
-    new_state, activations = state.new_empty(batch, beams, size), acc_empty(state, rows, gates * size)
+    new_state, activations = state.new_empty(batch, beams, size), acc_empty(state, batch * beams, call.activations)
     new_cell = _cell_step(
-        engine, gates_input.flatten(0, 1), product.flatten(0, 1)[:, units:], hidden.flatten(0, 1),
+        engine, call, gates_input.flatten(0, 1), product.flatten(0, 1)[:, units:], hidden.flatten(0, 1),
         None if cell_state is None else cell_state.float().flatten(0, 1), new_state.flatten(0, 1), activations,
-        (weight_hh, bias_hh), cell, reset_after,
     )  # fmt: skip
-    final = state.new_empty(0) if new_cell is None else new_cell.to(cell_state.dtype).view(batch, beams, size)
+    final = state.new_empty(0)
+    if cell_state is not None and new_cell is not None:
+        final = new_cell.to(cell_state.dtype).view(batch, beams, size)
     return new_state, final, context, weights

@@ -7,118 +7,90 @@ The gradients of all weights, of the keys, of the values and of v are made for a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.additive_attention import score_gradient, values_gradient
 from seq2seq_fast.cuda_kernels.additive_score import score_gradients
-from seq2seq_fast.cuda_kernels.decoder_launch_backward import ReversedLoop, backward_in_one_launch, backward_plan_of
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, contiguous
+from seq2seq_fast.cuda_kernels.decoder_launch import plan_of
+from seq2seq_fast.cuda_kernels.decoder_launch_backward import ReversedLoop, backward_in_one_launch
+from seq2seq_fast.cuda_kernels.engine import Engine
 from seq2seq_fast.cuda_kernels.gru_cell import gru_gates_backward, gru_reset_backward, gru_update_backward
 from seq2seq_fast.cuda_kernels.lstm_cell import lstm_gates_backward
+from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
+from seq2seq_fast.raw.decoder import BackwardCall
+from seq2seq_fast.raw.tensors import acc_empty
 
 
-def attention_decoder_backward(
-    engine: Engine, grad_states, grad_contexts, grad_weights, grad_final_cell, inputs, state, cell_state, keys, values,
-    exponentials, in_range, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask,
-    state_mask, cell, reset_after, states, contexts, weights, cells, activations, queries, needs,
-) -> tuple[Tensor, ...]:  # fmt: skip
+def attention_decoder_backward(engine: Engine, *arguments: Any) -> tuple[Tensor, ...]:
+    """Gradients of what has one; arguments and results as the schema has them."""
+    backward = BackwardCall.of(*arguments)
+    call, kept, need = backward.call, backward.kept, backward.need
+    inputs, state, cell_state, source, weights_of, state_mask, cell, _ = call
     batch, target, features = inputs.shape
-    size, units, dtype = state.shape[1], query_weight.shape[0], inputs.dtype
-    keys, values, v, lengths, mask, weights = contiguous(keys, values, v, lengths, mask, weights)
-    queries = queries.to(dtype)
-    context_weight = weight_ih[:, features:]
-    direct = 2 * size if cell == "gru" and not reset_after else weight_hh.shape[0]
-    stacked = torch.cat([query_weight, weight_hh[:direct]])
-    previous = torch.cat([state.unsqueeze(0), states])[:target].float()
+    units, dtype = source.keys.shape[2], inputs.dtype
+    stacked = torch.cat([weights_of.query_weight, weights_of.weight_hh[: call.direct_rows]])
+    previous = torch.cat([state.unsqueeze(0), kept.states])[:target].float()
     if state_mask is not None:
         previous = previous * state_mask
-
     previous_cells = None
-    if cell == "lstm":
-        previous_cells = torch.cat([cell_state.float().unsqueeze(0), cells])[:target]
-    grads = (grad_states, grad_contexts, grad_weights, grad_final_cell)
-    source, saved = (keys, values, v, lengths, mask), (weights, queries, activations)
-    plan = backward_plan_of(engine, inputs, state, keys, cell, reset_after)
+    if cell_state is not None:
+        previous_cells = torch.cat([cell_state.float().unsqueeze(0), kept.cells])[:target]
+    plan = plan_of(engine, call, plan_decoder_backward)
     if plan.fits and target:
         before = {"rnn": None, "gru": previous, "lstm": previous_cells}[cell]
-        new_cells = states.float() if cell == "rnn" else cells
-        loop = backward_in_one_launch(
-            engine, plan, grads, source, (stacked, context_weight), state_mask, before, new_cells, saved
-        )
+        new_cells = kept.states.float() if cell == "rnn" else kept.cells
+        loop = backward_in_one_launch(engine, plan, backward, stacked, before, new_cells)
     else:
-        loop = _backward_by_position(
-            engine, grads, source, (stacked, context_weight, weight_hh[2 * size :]), state_mask, previous,
-            previous_cells, (states, cells), saved, (cell, reset_after),
-        )  # fmt: skip
+        loop = _backward_by_position(engine, backward, stacked, previous, previous_cells)
     grad_gates, grad_product, grad_context, grad_scores, carried, carried_cell = loop
     gates, product, rows = (
         grad_gates.to(dtype).flatten(0, 1),
         grad_product.flatten(0, 1),
         previous.to(dtype).flatten(0, 1),
     )
-    need = dict(zip(NAMES, needs, strict=True))
-    found: dict[str, Tensor] = {}
-    found["state"] = carried
-    if carried_cell is not None:
-        found["cell_state"] = carried_cell
+    found: dict[str, Tensor | None] = {"state": carried, "cell_state": carried_cell}
     if need["inputs"]:
-        found["inputs"] = (gates @ weight_ih[:, :features]).view(target, batch, features).transpose(0, 1)
+        found["inputs"] = (gates @ call.input_weight).view(target, batch, features).transpose(0, 1)
     if need["keys"] or need["v"]:
-        _, grad_keys, grad_v = score_gradients(
-            engine, grad_scores.transpose(0, 1), queries.transpose(0, 1), keys, v, (False, need["keys"], need["v"])
-        )
-        found |= {name: g for name, g in (("keys", grad_keys), ("v", grad_v)) if g is not None}
+        _, found["keys"], found["v"] = score_gradients(
+            engine, grad_scores.transpose(0, 1), kept.queries.to(dtype).transpose(0, 1), source.keys, source.v,
+            (False, need["keys"], need["v"]),
+        )  # fmt: skip
     if need["values"]:
-        by_batch = (grad_context.transpose(0, 1).contiguous(), weights.transpose(0, 1).contiguous())
-        found["values"] = values_gradient(engine, *by_batch, values)
+        by_batch = (grad_context.transpose(0, 1).contiguous(), kept.weights.transpose(0, 1).contiguous())
+        found["values"] = values_gradient(engine, *by_batch, source.values)
     if need["query_weight"] or need["weight_hh"]:
         of_stacked = product.t() @ rows
         found["query_weight"] = of_stacked[:units]
         found["weight_hh"] = of_stacked[units:]
-        if direct < weight_hh.shape[0]:
-            reset = (activations[:, :, :size] * previous).to(dtype).flatten(0, 1)
-            found["weight_hh"] = torch.cat([of_stacked[units:], gates[:, direct:].t() @ reset])
+        if call.reset_before:
+            reset = (kept.activations[:, :, : call.hidden] * previous).to(dtype).flatten(0, 1)
+            of_candidate = gates[:, call.direct_rows :].t() @ reset
+            found["weight_hh"] = torch.cat([of_stacked[units:], of_candidate])
     if need["weight_ih"]:
-        read = torch.cat([inputs.transpose(0, 1), contexts.to(dtype)], dim=2).flatten(0, 1)
+        read = torch.cat([inputs.transpose(0, 1), kept.contexts.to(dtype)], dim=2).flatten(0, 1)
         found["weight_ih"] = gates.t() @ read
     of_gates = grad_gates.sum((0, 1))
     found["bias_ih"] = of_gates
     of_product = grad_product.float().sum((0, 1))
     found["query_bias"] = of_product[:units]
-    found["bias_hh"] = torch.cat([of_product[units:], of_gates[direct:]])
-    tensors = (
-        inputs, state, cell_state, keys, values, query_weight, query_bias, v, weight_ih, weight_hh, bias_ih, bias_hh,
-    )  # fmt: skip
-    return tuple(
-        found[name].to(tensor.dtype).contiguous() if tensor is not None and need[name] else inputs.new_empty(0)
-        for name, tensor in zip(NAMES, tensors, strict=True)
-    )
-
-
-NAMES = (
-    "inputs", "state", "cell_state", "keys", "values", "query_weight", "query_bias", "v", "weight_ih", "weight_hh",
-    "bias_ih", "bias_hh",
-)  # fmt: skip
+    found["bias_hh"] = torch.cat([of_product[units:], of_gates[call.direct_rows :]])
+    return backward.results(found)
 
 
 def _backward_by_position(
-    engine: Engine,
-    grads: tuple,
-    source: tuple,
-    weights_of: tuple[Tensor, Tensor, Tensor],
-    state_mask: Tensor | None,
-    previous: Tensor,
-    previous_cells: Tensor | None,
-    after: tuple[Tensor, Tensor],
-    saved: tuple[Tensor, Tensor, Tensor],
-    kind: tuple[str, bool],
+    engine: Engine, backward: BackwardCall, stacked: Tensor, previous: Tensor, previous_cells: Tensor | None
 ) -> ReversedLoop:
-    """A few launches a position; arguments as of :func:`backward_in_one_launch`."""
-    grad_states, grad_contexts, grad_weights, grad_final_cell = grads
-    keys, values, v, lengths, mask = source
-    stacked, context_weight, candidate_weight = weights_of
-    (states, cells), (weights, queries, activations), (cell, reset_after) = after, saved, kind
+    """A few launches a position; ``previous`` are the masked states before each step, ``previous_cells`` an LSTM's."""
+    call = backward.call
+    grad_states, grad_contexts, grad_weights, grad_final_cell = backward.grads
+    keys, values, _, _, v, lengths, mask = call.source
+    states, _, weights, cells, activations, queries = backward.kept
+    weights, queries, context_weight = weights.contiguous(), queries.to(keys.dtype), call.context_weight
+    state_mask, candidate_weight = call.state_mask, call.weights.weight_hh[2 * call.hidden :]
     target, batch, size = previous.shape
     units, dtype = keys.shape[2], keys.dtype
     grad_gates = acc_empty(keys, target, batch, context_weight.shape[0])
@@ -139,9 +111,9 @@ def _backward_by_position(
                 engine, grad, carried_cell, previous_cells[i], cells[i], activations[i]
             )
             grad_recurrent, through = grad_gates[i], None
-        elif cell == "gru":
+        elif call.cell == "gru":
             grad_gates[i], grad_recurrent, through = _gru_step(
-                engine, grad, previous[i], activations[i], candidate_weight, reset_after
+                engine, grad, previous[i], activations[i], candidate_weight, call.reset_after
             )
         else:
             grad_gates[i] = grad * (1 - states[i].float().square())

@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, addressable, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, addressable, dtype_of
 from seq2seq_fast.cuda_kernels.plan import DecoderPlan, plan_decoder
+from seq2seq_fast.raw.decoder import DecoderCall
+from seq2seq_fast.raw.tensors import acc_empty
 
 
-def plan_of(engine: Engine, inputs: Tensor, state: Tensor, keys: Tensor, cell: str, reset_after: bool) -> DecoderPlan:
-    """The plan for these tensors on their device."""
-    batch, positions, units = keys.shape
-    return plan_decoder(
-        engine.device(inputs), cell=cell, reset_after=reset_after, batch=batch, positions=positions, units=units,
-        hidden=state.shape[1], itemsize=inputs.element_size(),
+def plan_of(engine: Engine, call: DecoderCall, planner: Callable[..., DecoderPlan] = plan_decoder) -> DecoderPlan:
+    """The plan for a call on its tensors' device; ``planner`` is forward's or backward's."""
+    batch, positions, units = call.source.keys.shape
+    return planner(
+        engine.device(call.inputs), cell=call.cell, reset_after=call.reset_after, batch=batch, positions=positions,
+        units=units, hidden=call.hidden, itemsize=call.inputs.element_size(),
     )  # fmt: skip
 
 
 def forward_in_one_launch(
-    engine: Engine,
-    plan: DecoderPlan,
-    inputs: Tensor,
-    state: Tensor,
-    cell_state: Tensor | None,
-    source: tuple,
-    stacked: tuple[Tensor, Tensor | None],
-    weight_ih: Tensor,
-    bias_ih: Tensor | None,
-    state_mask: Tensor | None,
+    engine: Engine, plan: DecoderPlan, call: DecoderCall, stacked: tuple[Tensor, Tensor | None]
 ) -> tuple[Tensor, ...]:
     """What the raw operator ``attention_decoder_forward`` gives.
 
-    ``source`` is keys, values, exponentials, in_range, v, lengths, mask, contiguous; ``stacked`` the query's weights,
-    then those of the gates that read the state, and their bias.
+    ``stacked`` is the query's weights, then those of the gates that read the state, and their bias.
 
     The context is linear in the weights, and enters the gates linearly: the values are projected to gates once, and the
     contexts themselves are made for all positions behind the launch.
     """
+    inputs, state, cell_state, source, weights_of, state_mask, _, _ = call
     keys, values, exponentials, in_range, v, lengths, mask = source
     keys, exponentials = addressable(keys), addressable(exponentials)
-    batch, target, features = inputs.shape
-    size, positions, units = state.shape[1], keys.shape[1], keys.shape[2]
-    gates = weight_ih.shape[0] // size
+    batch, target, _ = inputs.shape
+    size, positions, units = call.hidden, keys.shape[1], keys.shape[2]
+    gates = call.gates // size
     weight, bias = stacked
-    gates_input = F.linear(inputs.transpose(0, 1), weight_ih[:, :features], bias_ih).contiguous()
-    projected = F.linear(values, weight_ih[:, features:]).contiguous()
+    gates_input = F.linear(inputs.transpose(0, 1), call.input_weight, weights_of.bias_ih).contiguous()
+    projected = F.linear(values, call.context_weight).contiguous()
     if bias is None:
         bias = weight.new_zeros(weight.shape[0])
     mask_of_state = None if state_mask is None else state_mask.float().contiguous()

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, addressable, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, addressable, dtype_of
 from seq2seq_fast.cuda_kernels.plan import DecoderPlan
-from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
+from seq2seq_fast.raw.decoder import BackwardCall
+from seq2seq_fast.raw.tensors import acc_empty
 
 
 class ReversedLoop(NamedTuple):
@@ -32,44 +33,26 @@ class ReversedLoop(NamedTuple):
     cell_state: Tensor | None
 
 
-def backward_plan_of(
-    engine: Engine, inputs: Tensor, state: Tensor, keys: Tensor, cell: str, reset_after: bool
-) -> DecoderPlan:
-    """The plan for these tensors on their device."""
-    batch, positions, units = keys.shape
-    return plan_decoder_backward(
-        engine.device(inputs), cell=cell, reset_after=reset_after, batch=batch, positions=positions, units=units,
-        hidden=state.shape[1], itemsize=inputs.element_size(),
-    )  # fmt: skip
-
-
 def backward_in_one_launch(
     engine: Engine,
     plan: DecoderPlan,
-    grads: tuple,
-    source: tuple,
-    weights_of: tuple[Tensor, Tensor],
-    state_mask: Tensor | None,
+    backward: BackwardCall,
+    stacked: Tensor,
     previous: Tensor | None,
     cells: Tensor,
-    saved: tuple[Tensor, Tensor, Tensor],
 ) -> ReversedLoop:
     """The loop of ``attention_decoder_backward``.
 
     Args:
-        grads: of states, contexts, weights and the final cell; each may be None.
-        source: keys, values, v, lengths, mask, contiguous.
-        weights_of: the stacked weights [A + G H, H], and the gates' weights [G H, D] for the context.
-        state_mask: [B, H] or None.
+        stacked: [A + G H, H], the weights that multiply the state.
         previous: [Ty, B, H] float32, a GRU's masked states before each step or an LSTM's cells; None for an RNN.
         cells: [Ty, B, H] float32, an LSTM's new cells or an RNN's states.
-        saved: weights, queries, activations as forward gave them.
     """
-    grad_states, grad_contexts, grad_weights, grad_final_cell = grads
-    keys, values, v, lengths, mask = source
+    grad_states, grad_contexts, grad_weights, grad_final_cell = backward.grads
+    keys, values, _, _, v, lengths, mask = backward.call.source
     keys = addressable(keys)
-    stacked, context_weight = weights_of
-    weights, queries, activations = saved
+    context_weight, state_mask = backward.call.context_weight, backward.call.state_mask
+    weights, queries, activations = backward.kept.weights, backward.kept.queries, backward.kept.activations
     target, batch, positions = weights.shape
     (rows, size), units, dtype = stacked.shape, keys.shape[2], keys.dtype
     gates = (rows - units) // size
@@ -92,9 +75,9 @@ def backward_in_one_launch(
         "attention_decoder_backward", keys, dtype_of(keys), keys, lengths, mask, stacked.t().contiguous(), v,
         F.linear(values, context_weight).contiguous(), None if state_mask is None else floats(state_mask),
         floats(grad_states, target, batch, size), through_weights.contiguous(), previous, cells.contiguous(),
-        activations.contiguous(), weights, queries.float().contiguous(), grad_gates, grad_scores, grad_product,
-        partial, through, batch, target, positions, units, size, gates, plan.blocks, plan.rows, plan.parts,
-        plan.keys_resident,
+        activations.contiguous(), weights.contiguous(), queries.float().contiguous(), grad_gates, grad_scores,
+        grad_product, partial, through, batch, target, positions, units, size, gates, plan.blocks, plan.rows,
+        plan.parts, plan.keys_resident,
     )  # fmt: skip
     grad_context = grad_gates.to(dtype) @ context_weight
     if grad_contexts is not None:

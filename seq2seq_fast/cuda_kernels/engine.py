@@ -58,10 +58,6 @@ def dtype_of(tensor: Tensor) -> int:
     return DTYPES[tensor.dtype]
 
 
-def contiguous(*tensors: Tensor | None) -> tuple:
-    return tuple(None if t is None else t.contiguous() for t in tensors)
-
-
 def addressable(tensor: Tensor) -> Tensor:
     """A contiguous tensor where 16-byte accesses reach it; contiguous() keeps the offset of a view in its storage."""
     tensor = tensor.contiguous()
@@ -73,7 +69,3 @@ def as_rows(tensor: Tensor) -> tuple[Tensor, int]:
     if tensor.stride(1) != 1 and tensor.shape[1] != 1:
         tensor = tensor.contiguous()
     return tensor, tensor.stride(0)
-
-
-def acc_empty(like: Tensor, *shape: int) -> Tensor:
-    return torch.empty(shape, dtype=torch.float32, device=like.device)

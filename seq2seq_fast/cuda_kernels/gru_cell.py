@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, as_rows, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, as_rows, dtype_of
+from seq2seq_fast.raw.tensors import acc_empty
 
 
 def gru_gates_forward(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from seq2seq_fast.cuda_kernels.engine import Engine, acc_empty, as_rows, dtype_of
+from seq2seq_fast.cuda_kernels.engine import Engine, as_rows, dtype_of
+from seq2seq_fast.raw.tensors import acc_empty
 
 
 def lstm_gates_forward(

@@ -5,8 +5,9 @@ import torch
 
 from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backward
-from seq2seq_fast.cuda_kernels.plan import Device, plan_decoder, product_stride, shared_bytes
-from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth, plan_decoder_backward
+from seq2seq_fast.cuda_kernels.decoder_launch import plan_of
+from seq2seq_fast.cuda_kernels.plan import Device, product_stride, shared_bytes
+from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth
 from tests.ops.test_attention_decoder import assert_true
 from tests.support.cases import decoder_case, misplaced, run_decoder
 from tests.support.truth import assert_near, double, gradients
@@ -30,20 +31,16 @@ def one_launch(monkeypatch):
     plans = []
 
     def use(multiprocessors, room=ROOM):
-        def planned_by(planner):
-            def planned(engine, inputs, state, keys, cell, reset_after):
-                plan = planner(
-                    Device(multiprocessors, room), cell=cell, reset_after=reset_after, batch=keys.shape[0],
-                    positions=keys.shape[1], units=keys.shape[2], hidden=state.shape[1], itemsize=inputs.element_size(),
-                )  # fmt: skip
-                assert plan.fits, plan.reason
-                plans.append(plan)
-                return plan
+        def planned(engine, *arguments):
+            with monkeypatch.context() as patch:
+                patch.setattr(engine, "device", lambda like: Device(multiprocessors, room))
+                plan = plan_of(engine, *arguments)
+            assert plan.fits, plan.reason
+            plans.append(plan)
+            return plan
 
-            return planned
-
-        monkeypatch.setattr(attention_decoder, "plan_of", planned_by(plan_decoder))
-        monkeypatch.setattr(attention_decoder_backward, "backward_plan_of", planned_by(plan_decoder_backward))
+        for place in (attention_decoder, attention_decoder_backward):
+            monkeypatch.setattr(place, "plan_of", planned)
         return plans
 
     return use
