@@ -50,9 +50,10 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument(
         "--words",
-        type=Literal["spaces", "signs"],
-        default="spaces",
-        help="What a word is: what stands between spaces; or signs, such as full stops, are words of their own.",
+        type=Literal["auto", "spaces", "signs"],
+        default="auto",
+        help="What a word is: what stands between spaces; or signs, such as full stops, are words of their own. In "
+        "text without spaces between words, such as Chinese or Thai, auto and signs make each character a word.",
     )
     parser.add_argument(
         "--merge",
@@ -69,13 +70,13 @@ def make_parser() -> ArgumentParser:
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.data.pharaoh import pharaoh_line
-    from seq2seq_fast.decoding.words import attention_of_words, links
+    from seq2seq_fast.decoding.words import attention_of_words, kinds_of, links
 
     _check(namespace)
     translator, search = load(namespace)
-    found = [
-        attention_of_words(one, namespace.words, namespace.merge) for one in _attend(namespace, translator, search)
-    ]
+    attentions = _attend(namespace, translator, search)
+    kinds = kinds_of(attentions, namespace.words)
+    found = [attention_of_words(one, kinds, namespace.merge) for one in attentions]
     linked = [links(one, namespace.threshold) for one in found]
     if namespace.picture is not None:
         _draw(namespace, found)

@@ -112,12 +112,13 @@ def _check_alike(config: Any, path: Path) -> None:
     """Raise InputError where the model of an input computes something else from weights of the same shapes."""
     from seq2seq_fast.data import InputError
     from seq2seq_fast.decoding.model_folder import load_model_folder
+    from seq2seq_fast.training.settings import NOT_OF_THE_ARCHITECTURE
 
     if path.suffix == ".ckpt":
         return
     model, *_ = load_model_folder(path)
     for name, value in vars(config).items():
-        if "dropout" not in name and name != "variational" and getattr(model.config, name) != value:
+        if name not in NOT_OF_THE_ARCHITECTURE and getattr(model.config, name) != value:
             raise InputError(f"{path}: has {name}={getattr(model.config, name)!r}, the first input {value!r}")
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def make_parser() -> ArgumentParser:
     from jsonargparse import ArgumentParser
 
+    from seq2seq_fast.training import EvaluationConfig
+
     parser = ArgumentParser(
         description="Translate a test set and print BLEU and chrF with sacreBLEU's signatures.",
         usage="seq2seq-fast evaluate MODEL --src FILE --ref FILE [--FLAG VALUE ...]",
@@ -34,6 +36,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--compare", type=str, nargs="+", default=[], metavar="MODEL", help="More models for the picture and table."
     )
+    parser.add_class_arguments(EvaluationConfig, "evaluation")
     parser.add_argument("--length_width", type=int, default=10, help="Source lengths that are scored together.")
     return parser
 
@@ -42,13 +45,14 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import read_pairs
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.decoding import Translator
-    from seq2seq_fast.evaluation import score
+    from seq2seq_fast.evaluation import choose_tokenizer, score
     from seq2seq_fast.progress import Progress, tell
 
     _check(namespace)
     pairs = read_pairs(namespace.src, namespace.ref)
-    translator, search = load(namespace)
     sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    tokenize = choose_tokenizer(references, namespace.evaluation.tokenize)
+    translator, search = load(namespace)
     compared = [Translator.load(folder, namespace.device) for folder in namespace.compare]
 
     def translate(by: Translator, what: str = "translate") -> list[str]:
@@ -60,7 +64,7 @@ def run(namespace: Namespace) -> None:
     seconds = time.perf_counter() - started
     try:
         # Whichever of both cannot be written, the other is: they have cost the most time.
-        print(score(hypotheses, references), flush=True)
+        print(score(hypotheses, references, tokenize), flush=True)
         speed = f"{len(pairs) / seconds:.0f} sentences a second"
         tell(f"{len(pairs):,} sentences, beam {search.beam_size}, {seconds:.1f} seconds, {speed}")
     finally:
@@ -71,7 +75,7 @@ def run(namespace: Namespace) -> None:
             translate(other, f"translate with {folder}")
             for other, folder in zip(compared, namespace.compare, strict=True)
         ]
-        _draw_by_length(namespace, sources, [hypotheses, *others], references)
+        _draw_by_length(namespace, sources, [hypotheses, *others], references, tokenize)
 
 
 def _check(namespace: Namespace) -> None:
@@ -90,9 +94,10 @@ def _check(namespace: Namespace) -> None:
 
 
 def _draw_by_length(
-    namespace: Namespace, sources: list[str], translations: list[list[str]], references: list[str]
+    namespace: Namespace, sources: list[str], translations: list[list[str]], references: list[str], tokenize: str
 ) -> None:
     from seq2seq_fast.evaluation import bleu_by_length, length_table
+    from seq2seq_fast.progress import tell
     from seq2seq_fast.visualization import draw_bleu_by_length
 
     folders = [namespace.model, *namespace.compare]
@@ -100,8 +105,11 @@ def _draw_by_length(
     if len(set(names)) < len(names):
         names = folders
     scores = {
-        name: bleu_by_length(sources, hypotheses, references, width=namespace.length_width)
+        name: bleu_by_length(sources, hypotheses, references, width=namespace.length_width, tokenize=tokenize)
         for name, hypotheses in zip(names, translations, strict=True)
     }
+    empty = len(sources) - sum(group.sentences for group in next(iter(scores.values())))
+    if empty:
+        tell(f"{empty:,} sentences with an empty source belong to no length")
     print(length_table(scores))
     draw_bleu_by_length(scores, namespace.by_length)

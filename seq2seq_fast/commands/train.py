@@ -14,6 +14,7 @@ def make_parser() -> ArgumentParser:
     from seq2seq_fast.nn import Seq2SeqConfig
     from seq2seq_fast.training import (
         DataConfig,
+        EvaluationConfig,
         OptimizationConfig,
         TeacherForcingConfig,
         TrainingConfig,
@@ -33,6 +34,7 @@ def make_parser() -> ArgumentParser:
     parser.add_class_arguments(Seq2SeqConfig, "model", skip=sizes, instantiate=False)
     parser.add_class_arguments(OptimizationConfig, "optimization")
     parser.add_class_arguments(TeacherForcingConfig, "teacher_forcing")
+    parser.add_class_arguments(EvaluationConfig, "evaluation")
     parser.add_class_arguments(TrainingConfig, "training")
     return parser
 
@@ -40,6 +42,7 @@ def make_parser() -> ArgumentParser:
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.training import (
         DataConfig,
+        EvaluationConfig,
         OptimizationConfig,
         TeacherForcingConfig,
         TrainingConfig,
@@ -54,6 +57,7 @@ def run(namespace: Namespace) -> None:
         OptimizationConfig(**namespace.optimization.as_dict()),
         TrainingConfig(**namespace.training.as_dict()),
         TeacherForcingConfig(**namespace.teacher_forcing.as_dict()),
+        EvaluationConfig(**namespace.evaluation.as_dict()),
     )
     if result.is_first_process:
         print(

@@ -10,14 +10,18 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from seq2seq_fast.data.scripts import MARKS, UNSPACED, stands_apart
 from seq2seq_fast.decoding.given import PieceAttention
 
-WordKind = Literal["spaces", "signs"]
+WordKind = Literal["spaces", "signs", "characters"]
 Merge = Literal["mean", "max"]
 _UNKNOWN = "<unk>"
 _WORDS = {
     "spaces": re.compile(r"▁?[^▁]+"),
     "signs": re.compile(rf"▁?{_UNKNOWN}|▁?\w[\w'\u2019-]*|▁?[^\w\s▁]"),
+    "characters": re.compile(
+        rf"▁?{_UNKNOWN}|▁?[{UNSPACED}][{MARKS}]*|▁?(?![{UNSPACED}])\w(?:(?![{UNSPACED}])[\w'\u2019-])*|▁?[^\w\s▁]"
+    ),
 }
 
 
@@ -34,17 +38,22 @@ class WordAttention(NamedTuple):
     weights: Tensor
 
 
-def attention_of_words(attention: PieceAttention, words: WordKind = "spaces", merge: Merge = "mean") -> WordAttention:
+def attention_of_words(
+    attention: PieceAttention, words: WordKind | tuple[WordKind, WordKind] = "spaces", merge: Merge = "mean"
+) -> WordAttention:
     """Merge the pieces of each word.
 
     Args:
         attention: of pieces.
-        words: "spaces" ends words at spaces alone; "signs" also makes each sign, such as a full stop, a word.
+        words: "spaces" ends words at spaces alone; "signs" also makes each sign, such as a full stop, a word;
+            "characters" does the same, and also makes each letter a word that is of a script without spaces between
+            words. Two of them are of source and target.
         merge: "mean" adds the weights of a source word's pieces and averages over a target word's, so that rows still
             sum to 1; "max" takes the largest of both.
     """
-    source, source_pieces = _group(attention.source, words)
-    target, target_pieces = _group(attention.target, words)
+    of_source, of_target = (words, words) if isinstance(words, str) else words
+    source, source_pieces = _group(attention.source, of_source)
+    target, target_pieces = _group(attention.target, of_target)
     if not target:
         return WordAttention(source, target, torch.zeros(0, len(source) + 1))
     source_pieces.append([len(attention.source)])
@@ -53,6 +62,26 @@ def attention_of_words(attention: PieceAttention, words: WordKind = "spaces", me
     rows = [by_word[places] for places in target_pieces]
     weights = torch.stack([part.mean(0) if merge == "mean" else part.amax(0) for part in rows])
     return WordAttention(source, target, weights)
+
+
+def kinds_of(
+    attentions: Sequence[PieceAttention], words: Literal["auto", "spaces", "signs"]
+) -> tuple[WordKind, WordKind]:
+    """Return what the words of all sources and of all targets are.
+
+    Args:
+        attentions: of pieces.
+        words: "auto" ends words at spaces, "signs" at signs too; both take characters on a side whose script has no
+            spaces between words, where nobody has put them in.
+    """
+
+    def of(side: Literal["source", "target"]) -> WordKind:
+        lines = ["".join(getattr(one, side)).replace("▁", " ") for one in attentions]
+        if words == "spaces" or stands_apart(lines):
+            return "signs" if words == "signs" else "spaces"
+        return "characters"
+
+    return of("source"), of("target")
 
 
 def links(attention: WordAttention, threshold: float | None = None) -> tuple[tuple[int, int], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from seq2seq_fast.evaluation.scores import score
+from seq2seq_fast.evaluation.tokenizers import choose_tokenizer, word_counter
 
 
 class LengthScore(NamedTuple):
@@ -18,20 +19,29 @@ class LengthScore(NamedTuple):
 
 
 def bleu_by_length(
-    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], *, width: int = 10
+    sources: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    *,
+    width: int = 10,
+    tokenize: str = "auto",
 ) -> list[LengthScore]:
-    """Score groups of sentences by their source words (between spaces): 1 to width, width + 1 to 2 width, and so on.
+    """Score groups of sentences by their source words: 1 to width, width + 1 to 2 width, and so on.
+
+    Words stand between spaces; where the sources have none between words, tokens are counted, see `choose_tokenizer`.
 
     Args:
         sources, hypotheses, references: text, sentence by sentence; empty sources belong to no group.
         width: lengths in a group, at least 1.
+        tokenize: as in `score`, the same for all groups.
 
     Returns:
         groups that have sentences, shortest first.
     """
+    count, tokenizer = word_counter(sources), choose_tokenizer(references, tokenize)
     groups: dict[int, list[int]] = {}
     for place, source in enumerate(sources):
-        words = len(source.split())
+        words = count(source)
         if words:
             groups.setdefault((words - 1) // width, []).append(place)
     return [
@@ -39,7 +49,7 @@ def bleu_by_length(
             group * width + 1,
             (group + 1) * width,
             len(places),
-            score([hypotheses[place] for place in places], [references[place] for place in places]).bleu,
+            score([hypotheses[place] for place in places], [references[place] for place in places], tokenizer).bleu,
         )
         for group, places in sorted(groups.items())
     ]

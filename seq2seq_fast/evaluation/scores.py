@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sacrebleu
 
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.evaluation.tokenizers import choose_tokenizer
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,13 @@ class Scores:
         return f"BLEU {self.bleu:.2f}  {self.bleu_signature}\nchrF2 {self.chrf:.2f}  {self.chrf_signature}"
 
 
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
+def score(hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "auto") -> Scores:
     """Score translations against one reference each.
+
+    Args:
+        hypotheses, references: text, sentence by sentence.
+        tokenize: sacreBLEU's tokenizer for BLEU, by its name; auto chooses by the references' scripts, see
+            `choose_tokenizer`. chrF counts characters and needs none.
 
     Raises:
         InputError: there are none, or not as many of the one as of the other.
@@ -39,7 +45,8 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
     if not hypotheses:
         raise InputError("there is no translation to score")
     # force: text that ends in tokenised full stops is scored as it is, without a warning for each call.
-    bleu, chrf = sacrebleu.metrics.BLEU(force=True), sacrebleu.metrics.CHRF()
+    bleu = sacrebleu.metrics.BLEU(force=True, tokenize=choose_tokenizer(references, tokenize))
+    chrf = sacrebleu.metrics.CHRF()
     bleu_score = bleu.corpus_score(list(hypotheses), [list(references)]).score
     chrf_score = chrf.corpus_score(list(hypotheses), [list(references)]).score
     return Scores(bleu_score, chrf_score, str(bleu.get_signature()), str(chrf.get_signature()))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from seq2seq_fast.training.config import (
     DataConfig,
+    EvaluationConfig,
     OptimizationConfig,
     TeacherForcingConfig,
     TrainingConfig,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataConfig",
+    "EvaluationConfig",
     "OptimizationConfig",
     "TeacherForcingConfig",
     "TrainingConfig",

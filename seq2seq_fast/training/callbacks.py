@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq2seq_fast.data import Batch, InputError
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.config import TrainingConfig
+from seq2seq_fast.training.kept import Patience
 
 # Of the processes that train together the first speaks.
 tell_once = rank_zero_only(tell)
@@ -147,15 +147,14 @@ class Budget(pl.Callback):
 
     Args:
         config: the limits.
-        steps_per_epoch: returns the optimizer's steps in an epoch.
+        patience: a limit too.
 
     Attributes:
         timer: stops the training when its time is over; a callback of its own.
     """
 
-    def __init__(self, config: TrainingConfig, steps_per_epoch: Callable[[], int]) -> None:
-        self._config = config
-        self._steps_per_epoch = steps_per_epoch
+    def __init__(self, config: TrainingConfig, patience: Patience) -> None:
+        self._config, self._patience = config, patience
         self._seconds = None if config.max_minutes is None else 60.0 * config.max_minutes
         duration = None if self._seconds is None else timedelta(seconds=self._seconds)
         self.timer = Timer(duration, interval="step", verbose=False)
@@ -165,22 +164,40 @@ class Budget(pl.Callback):
         self._trainer = trainer
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.datamodule.goes_on_within(trainer.fit_loop.epoch_loop.batch_progress):  # type: ignore[attr-defined]
+            tell_once(f"the training pairs or their batches are others: epoch {trainer.current_epoch + 1} begins anew")
         # A training that had ended is resumed: there is nothing left to do.
-        steps, stoppers = self._config.max_steps, trainer.early_stopping_callbacks
-        patience_spent = any(stopper.wait_count >= stopper.patience for stopper in stoppers)
-        if patience_spent or (steps is not None and trainer.global_step >= steps):
+        steps = self._config.max_steps
+        if self._patience.spent or (steps is not None and trainer.global_step >= steps):
             trainer.should_stop = True
 
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, index: int) -> None:
+        if trainer.optimizers[0].param_groups[0]["lr"] <= 0:
+            raise InputError(
+                f"the learning rate is 0 at step {trainer.global_step:,} though the budget is not spent, so nothing "
+                "would be learnt: choose another optimization.schedule or learning_rate"
+            )
+
     def spent(self, step: int) -> float:
-        """Return the largest spent share of time, steps and epochs at a step."""
+        """Return the largest spent share of time, steps and epochs at a step.
+
+        Epochs are counted as they are trained, whatever the batches of those before: a training may go on with other
+        data.
+        """
         shares = [0.0]
         if self._seconds is not None:
             shares.append(self._elapsed() / self._seconds)
         if self._config.max_steps is not None:
             shares.append(step / self._config.max_steps)
         if self._config.max_epochs is not None:
-            shares.append(step / (self._config.max_epochs * self._steps_per_epoch()))
+            shares.append(self._epochs() / self._config.max_epochs)
         return max(shares)
+
+    def _epochs(self) -> float:
+        if self._trainer is None:
+            return 0.0
+        done = self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return self._trainer.current_epoch + min(1.0, done / self._trainer.num_training_batches)
 
     def _elapsed(self) -> float:
         # The first process's clock counts, so that all have the same learning rate.
@@ -213,14 +230,16 @@ class LastCheckpoint(Checkpoint):
 
 
 class ValidationReport(pl.Callback):
-    """Print a line at each validation.
+    """Print a line at each validation, and one more where the score sees nothing.
 
     Args:
         timer: counts the training's time.
+        tokenize: the tokenizer of the score.
     """
 
-    def __init__(self, timer: Timer) -> None:
-        self._timer = timer
+    def __init__(self, timer: Timer, tokenize: str) -> None:
+        self._timer, self._tokenize = timer, tokenize
+        self._zeros = 0
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -229,3 +248,10 @@ class ValidationReport(pl.Callback):
             f"{self._timer.time_elapsed() / 60:.1f} minutes: train loss {metrics.get('train_loss', float('nan')):.3f}, "
             f"validation loss {metrics['validation_loss']:.3f}, BLEU {metrics['validation_bleu']:.2f}"
         )
+        self._zeros = 0 if metrics["validation_bleu"] > 0 else self._zeros + 1
+        if self._zeros == 2:
+            tell_once(
+                f"seq2seq-fast: warning: BLEU was 0 in two validations (tokenizer {self._tokenize}): while it is, the "
+                "validation loss chooses what is kept; where the translations are not that bad, give "
+                "--evaluation.tokenize char"
+            )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from seq2seq_fast.data import InputError
 from seq2seq_fast.data.files import whole_file
 
+Which = Literal["best", "last"]
 _BEST = re.compile(r"step(\d+)-bleu([\d.]+)\.ckpt")
 _RECENT = re.compile(r"recent-step(\d+)\.ckpt")
 
@@ -33,54 +35,74 @@ class WholeCheckpoints(TorchCheckpointIO):
                 # torch fails once more when it closes the archive.
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
-
-def keep_best(folder: Path, count: int) -> ModelCheckpoint:
-    """Return what keeps, at each validation, the checkpoints with the best BLEU."""
-    return _keep(folder, "step{step}-bleu{validation_bleu:.2f}", "validation_bleu", count)
-
-
-def keep_recent(folder: Path, count: int) -> ModelCheckpoint:
-    """Return what keeps the checkpoints of the last validations."""
-    return _keep(folder, "recent-step{step}", "step", count)
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        # One that was kept as the best has weights alone: the optimizer begins anew.
+        return {"optimizer_states": [], "lr_schedulers": [], **checkpoint}
 
 
-class KeptCheckpoints(ModelCheckpoint):
-    """Forgets, where a training goes on, the checkpoints whose files are gone; their folder may have another name."""
+class Validation(NamedTuple):
+    """What a validation found.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        assert self.dirpath is not None
-        folder = Path(self.dirpath)
-        all_kept: dict[str, Tensor] = {
-            str(folder / Path(path).name): bleu for path, bleu in state_dict["best_k_models"].items()
-        }
-        super().load_state_dict({**state_dict, "dirpath": self.dirpath, "best_k_models": all_kept})
-        kept = {path: bleu for path, bleu in all_kept.items() if Path(path).is_file()}
-        self.best_k_models = kept
-        if kept:
-            self.kth_best_model_path = min(kept, key=lambda path: float(kept[path]))
-            self.best_model_path = max(kept, key=lambda path: float(kept[path]))
-            self.best_model_score, self.kth_value = kept[self.best_model_path], kept[self.kth_best_model_path]
-        else:
-            self.best_model_path = self.kth_best_model_path = ""
-            self.best_model_score = None
-            self.kth_value = torch.tensor(-torch.inf)
+    Attributes:
+        bleu, loss: its figures; the loss is infinite where it is not known.
+        scored: what they are figures of, a fingerprint of references and tokenizer; others cannot be compared.
+    """
+
+    bleu: float
+    loss: float = math.inf
+    scored: str | None = None
+
+    def rank(self) -> tuple[float, float]:
+        """Return what is larger for a better one: equal scores, such as zeros, go to the lower loss."""
+        return self.bleu, -self.loss if math.isfinite(self.loss) else -math.inf
 
 
-def _keep(folder: Path, filename: str, monitor: str, count: int) -> ModelCheckpoint:
-    return KeptCheckpoints(
-        folder,
-        filename=filename,
-        auto_insert_metric_name=False,
-        monitor=monitor,
-        mode="max",
-        save_top_k=count,
-        save_weights_only=True,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+class KeptFile(NamedTuple):
+    """A checkpoint that a training has kept, the step that it is of, and its validation."""
+
+    path: Path
+    step: int
+    validation: Validation
 
 
-def kept_checkpoints(folder: Path, which: Literal["best", "last"], count: int) -> list[Path]:
+def kept_files(folder: Path, which: Which, scored: str | None = None) -> list[KeptFile]:
+    """Return the best or the last checkpoints of a training, the best or the last first.
+
+    Args:
+        folder: where the training kept them.
+        which: whether those that were kept as the best, or those of the last validations.
+        scored: what the best are the best for; by default what the last of them was scored on.
+    """
+    found = []
+    for path in sorted(folder.glob("*.ckpt")) if folder.is_dir() else []:
+        match = (_BEST if which == "best" else _RECENT).fullmatch(path.name)
+        if match is None:
+            continue
+        try:
+            recorded = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("validation")
+        except Exception as error:  # whatever a broken file makes the loader raise
+            warnings.warn(f"{path}: not a complete checkpoint ({type(error).__name__}), left out", stacklevel=2)
+            continue
+        # Version 0.1.0 has the score in the name alone.
+        named = Validation(float(match[2]) if which == "best" else 0.0)
+        found.append(KeptFile(path, int(match[1]), Validation(**recorded) if recorded else named))
+    if scored is None and found:
+        scored = max(found, key=lambda file: file.step).validation.scored
+    return sorted(found, key=order_of(which, scored), reverse=True)
+
+
+def order_of(which: Which, scored: str | None) -> Callable[[KeptFile], Any]:
+    """Return the key that is largest for the checkpoint to keep longest."""
+
+    def key(file: KeptFile) -> Any:
+        comparable = file.validation.scored in (None, scored)
+        return file.step if which == "last" else (comparable, *file.validation.rank(), -file.step)
+
+    return key
+
+
+def kept_checkpoints(folder: Path, which: Which, count: int) -> list[Path]:
     """Return the files of the ``count`` best or last checkpoints of a training, the best or the last first.
 
     Args:
@@ -89,17 +111,11 @@ def kept_checkpoints(folder: Path, which: Literal["best", "last"], count: int) -
     Raises:
         InputError: fewer were kept.
     """
-    files = sorted(folder.glob("*.ckpt")) if folder.is_dir() else []
-    steps_of_best = [(match, file) for file in files if (match := _BEST.fullmatch(file.name))]
-    if which == "best":
-        order = [(float(match[2]), int(match[1]), file) for match, file in steps_of_best]
-    else:
-        recent = [(match, file) for file in files if (match := _RECENT.fullmatch(file.name))]
-        order = [(float(match[1]), 0, file) for match, file in recent]
-    if len(order) < count:
+    files = kept_files(folder, which)
+    if len(files) < count:
         setting = "training.keep_best" if which == "best" else "training.keep_last"
-        raise InputError(f"{folder}: has {len(order)} of the {count} {which} checkpoints wanted; {setting} keeps more")
-    return [file for *_, file in sorted(order, reverse=True)[:count]]
+        raise InputError(f"{folder}: has {len(files)} of the {count} {which} checkpoints wanted; {setting} keeps more")
+    return [file.path for file in files[:count]]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

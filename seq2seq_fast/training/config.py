@@ -153,6 +153,21 @@ class OptimizationConfig:
 
 
 @dataclass
+class EvaluationConfig:
+    """How translations are scored.
+
+    Args:
+        tokenize: sacreBLEU's tokenizer for BLEU; auto takes zh for Chinese, ja-mecab and ko-mecab where they are
+            installed, char for other text without spaces between words (Thai, Khmer, Tibetan, ...), and 13a for the
+            rest.
+    """
+
+    tokenize: Literal[
+        "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "spm", "flores101", "flores200", "none"
+    ] = "auto"
+
+
+@dataclass
 class TeacherForcingConfig:
     """What the decoder reads in training: the gold piece before each position, or the piece that it predicts itself.
 
@@ -223,7 +238,8 @@ class TrainingConfig:
         max_epochs: The most passes over the training set; 10 where neither minutes nor epochs nor steps are limited.
         max_steps: The most steps of the optimizer.
         validate_every: Epochs between validations; less than 1 validates several times an epoch.
-        patience: Stop after this many validations without a better BLEU; 0 never stops early.
+        patience: Stop after this many validations without a better BLEU, or an equal one with a lower loss; 0 never
+            stops early, and neither does a BLEU that has never been above 0.
         average: Validate and keep a running average of the weights, which keeps this share of itself at each step
             (0.999, say); 0 keeps the weights themselves.
         keep_best: How many of the best checkpoints (by BLEU) to keep.

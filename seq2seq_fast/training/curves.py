@@ -14,9 +14,10 @@ _MOST_POINTS = 1000
 
 
 class Curves(pl.Callback):
-    """Keep loss and BLEU of each validation and the mean training loss of equal stretches; draw them at the end.
+    """Keep loss and BLEU of each validation and the training loss of equal stretches, the mean over their tokens.
 
-    A resumed training goes on with the points of its checkpoint, so the picture is that of the whole training.
+    They are drawn at the end. A resumed training goes on with the points of its checkpoint, so the picture is that of
+    the whole training.
 
     Args:
         path: the picture.
@@ -27,17 +28,18 @@ class Curves(pl.Callback):
         self._points: dict[str, list[tuple[int, float]]] = {
             "train_loss": [], "validation_loss": [], "validation_bleu": []
         }  # fmt: skip
-        self._losses: list[float] = []
+        self._losses: list[tuple[Any, Any]] = []
         self._stretch = 10
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        self._losses.append(trainer.callback_metrics["train_loss"])
+        self._losses.append((outputs["summed_loss"], outputs["tokens"]))
         if len(self._losses) < self._stretch:
             return
         points = self._points["train_loss"]
-        points.append((trainer.global_step, sum(map(float, self._losses)) / len(self._losses)))
+        loss, tokens = (sum(map(float, figures)) for figures in zip(*self._losses, strict=True))
+        points.append((trainer.global_step, loss / tokens))
         self._losses = []
         if len(points) >= _MOST_POINTS:
             pairs = zip(points[::2], points[1::2], strict=True)
@@ -53,9 +55,11 @@ class Curves(pl.Callback):
             draw_training(self._points, self._path)
 
     def state_dict(self) -> dict[str, Any]:
-        losses = [float(loss) for loss in self._losses]
+        losses = [(float(loss), float(tokens)) for loss, tokens in self._losses]
         return {"points": self._points, "losses": losses, "stretch": self._stretch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._points = {name: [(int(s), float(v)) for s, v in found] for name, found in state_dict["points"].items()}
-        self._losses, self._stretch = list(state_dict["losses"]), state_dict["stretch"]
+        # Version 0.1.0 has means alone.
+        losses = [loss if isinstance(loss, tuple) else (loss, 1.0) for loss in state_dict["losses"]]
+        self._losses, self._stretch = losses, state_dict["stretch"]

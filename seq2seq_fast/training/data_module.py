@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from lightning.pytorch.loops.progress import _BatchProgress
 from torch.utils.data import DataLoader
 
 from seq2seq_fast.data import (
@@ -65,6 +69,7 @@ class PairDataModule(pl.LightningDataModule):
         super().__init__()
         self._config, self._seed, self._processes = config, seed, processes
         self._skip = 0
+        self._resumed: dict[str, Any] = {}
         self._collate = Collate(vocabularies[0].pad_id, vocabularies[1].pad_id)
         self._train = _encoded(config, vocabularies, train, alignments, progress)
         # Every validation sentence counts for BLEU, however long it is.
@@ -82,6 +87,7 @@ class PairDataModule(pl.LightningDataModule):
                 "validation pairs: each needs one of both"
             )
         self._batches = len(self._sampler(self._train, config.batch_tokens, shuffle=True))
+        self._checked: int | None = None
 
     def _check_validation(self) -> None:
         longest = max(range(len(self._validation)), key=lambda pair: max(self._validation.lengths[pair]), default=None)
@@ -103,13 +109,42 @@ class PairDataModule(pl.LightningDataModule):
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         return self._loader(self._train, self._config.batch_tokens, shuffle=True, skip=skip, epoch=epoch)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
+        return {"batches_done": 0 if progress.is_last_batch else progress.current.ready, "layout": self._layout()}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed = state_dict
         # Lightning counts the batches that an interrupted epoch has done, but leaves it to the loader to skip them.
-        self._skip = state_dict["batches_done"]
+        self._skip = state_dict["batches_done"] if self._goes_on() else 0
+
+    def goes_on_within(self, progress: _BatchProgress) -> bool:
+        """Mend Lightning's count of an epoch's batches where a training goes on with others.
+
+        Returns:
+            Whether they are those of before; if not, an epoch that was interrupted begins anew.
+        """
+        if not self._resumed or self._goes_on():
+            return True
+        ended = self._resumed["batches_done"] == 0 and progress.current.ready > 0
+        count = self.trainer.num_training_batches if ended else 0
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(progress.current, name, count)
+        progress.is_last_batch = ended
+        return ended
+
+    def _goes_on(self) -> bool:
+        """Whether the batches are those of the training that goes on."""
+        known = self._resumed.get("layout")
+        # Version 0.1.0 does not know them.
+        return known == self._layout() if known else self._resumed["batches_done"] < self._batches
+
+    def _layout(self) -> int:
+        """Return what changes whenever the batches of an epoch do."""
+        if self._checked is None:
+            config = (self._config.batch_tokens, self._config.pool_batches, self._seed, self._processes)
+            self._checked = zlib.crc32(np.ascontiguousarray(self._train.lengths), zlib.crc32(repr(config).encode()))
+        return self._checked
 
     def val_dataloader(self) -> DataLoader:
         # Without gradients a batch needs little memory, and a larger one is decoded faster.

@@ -53,5 +53,6 @@ def alignment_loss(weights: Tensor, links: Tensor, pieces: Tensor | int) -> Tens
     place = row * weights.shape[1] + target
     count = torch.bincount(place, minlength=weights.shape[0] * weights.shape[1])
     # Weights that have vanished have no gradient left either.
-    logs = weights[row, target, source].float().clamp_min(1e-30).log()
+    linked = weights[row, target, source]
+    logs = linked.to(torch.promote_types(linked.dtype, torch.float32)).clamp_min(1e-30).log()
     return -(logs / count[place]).sum() / pieces

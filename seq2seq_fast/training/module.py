@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from seq2seq_fast.data import Batch, Vocabulary
 from seq2seq_fast.decoding import greedy_search
 from seq2seq_fast.evaluation import score
 from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.training.checkpoints import Validation
 from seq2seq_fast.training.config import OptimizationConfig, TeacherForcingConfig
 from seq2seq_fast.training.loss import alignment_loss, vocabulary_loss
 from seq2seq_fast.training.schedule import Schedule
@@ -30,6 +32,12 @@ class TranslationModule(pl.LightningModule):
         references: the validation targets as text, by the numbers that the batches carry.
         spent: returns the spent share of the budget at a step, for the schedule.
         teacher_forcing: what the decoder reads; gold pieces by default.
+        tokenize: sacreBLEU's tokenizer for the score.
+        seed: of the random numbers; a training that goes on with another one does not go on with those of before.
+
+    Attributes:
+        validation: the last one's figures.
+        scored: a fingerprint of the references and the tokenizer.
     """
 
     def __init__(
@@ -40,6 +48,8 @@ class TranslationModule(pl.LightningModule):
         references: Sequence[str],
         spent: Callable[[int], float],
         teacher_forcing: TeacherForcingConfig | None = None,
+        tokenize: str = "13a",
+        seed: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -51,6 +61,12 @@ class TranslationModule(pl.LightningModule):
         self._translations: dict[int, str] = {}
         self._validation_loss = self._validation_tokens = 0.0
         self._resumed: dict[str, Any] | None = None
+        self._tokenize, self._seed = tokenize, seed
+        self.validation: Validation | None = None
+        self.scored = hashlib.sha256("\n".join([tokenize, *references]).encode()).hexdigest()[:16]
+        # Loss and tokens of the batches whose gradients make the next step, and the tokens of the first of them.
+        self._group: Tensor | None = None
+        self._group_batches, self._group_first = 0, torch.ones(())
 
     def on_fit_start(self) -> None:
         # Every process has the same state here; each needs dropout masks of its own, and the first keeps its state.
@@ -64,11 +80,24 @@ class TranslationModule(pl.LightningModule):
         total = torch.stack([mean.detach() * tokens, tokens.to(mean.dtype)])
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
-        self.log("train_loss", total[0] / total[1], prog_bar=True, batch_size=1)
+        if self._group is None:
+            self._group, self._group_batches, self._group_first = total, 1, total[1]
+        else:
+            self._group, self._group_batches = self._group + total, self._group_batches + 1
+        self.log("train_loss", self._group[0] / self._group[1], prog_bar=True, batch_size=1)
         if share < 1:
             self.log("teacher_forcing", share, batch_size=1)
-        # The processes' gradients are averaged, each with the same weight; this makes it the mean over all tokens.
-        return {"loss": mean * (tokens * self.trainer.world_size / total[1]), "tokens": total[1]}
+        # The processes' gradients are averaged, each with the same weight, and Lightning divides by the batches of a
+        # step. Taken back, these add up to the sum over all tokens of a step, over the tokens of its first batch.
+        shares = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return {"loss": mean * (tokens * shares / self._group_first), "tokens": total[1], "summed_loss": total[0]}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the gradient that of the mean over the tokens of all batches of the step."""
+        if self._group is not None and self._group_batches > 1:
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            torch._foreach_mul_(gradients, self._group_first / self._group[1])
+        self._group = None
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         tokens = float(batch.target_lengths.sum())
@@ -85,13 +114,13 @@ class TranslationModule(pl.LightningModule):
             self._translations[number] = self._vocabulary.decode(hypothesis.tokens)
 
     def on_validation_epoch_end(self) -> None:
-        loss, bleu = self.validation_figures()
+        self.validation = self.validation_figures()
         # Every process has the same figures.
-        self.log("validation_loss", loss, sync_dist=True)
-        self.log("validation_bleu", bleu, prog_bar=True, sync_dist=True)
+        self.log("validation_loss", self.validation.loss, sync_dist=True)
+        self.log("validation_bleu", self.validation.bleu, prog_bar=True, sync_dist=True)
 
-    def validation_figures(self) -> tuple[float, float]:
-        """Return loss and BLEU of all that was validated since this was last asked, in all processes."""
+    def validation_figures(self) -> Validation:
+        """Return the figures of all that was validated since this was last asked, in all processes."""
         own = (self._translations, self._validation_loss, self._validation_tokens)
         parts = [own] * self.trainer.world_size
         if self.trainer.world_size > 1:
@@ -99,58 +128,70 @@ class TranslationModule(pl.LightningModule):
         translations = {number: text for texts, _, _ in parts for number, text in texts.items()}
         loss = sum(part[1] for part in parts) / sum(part[2] for part in parts)
         numbers = sorted(translations)
-        scores = score([translations[n] for n in numbers], [self._references[n] for n in numbers])
+        scores = score([translations[n] for n in numbers], [self._references[n] for n in numbers], self._tokenize)
         self._translations = {}
         self._validation_loss = self._validation_tokens = 0.0
-        return loss, scores.bleu
+        return Validation(scores.bleu, loss, self.scored)
 
     def configure_optimizers(self) -> Any:
         # Lightning does not clip the gradients of a fused optimizer in mixed precision.
         fused = self.trainer.precision in ("32-true", "64-true")
         optimizer = _optimizer(self.model, self._optimization, fused)
-        schedule = Schedule(self._optimization.schedule, self._optimization.warmup_steps, self._spent)
+        self._schedule = Schedule(self._optimization.schedule, self._optimization.warmup_steps, self._spent)
         # A function: LambdaLR would write an object's attributes into the checkpoint.
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._schedule(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # The dropout masks go on where they were, so that a resumed training is the uninterrupted one.
-        checkpoint["random_state"] = torch.get_rng_state()
+        checkpoint["random_state"], checkpoint["seed"] = torch.get_rng_state(), self._seed
         if self.device.type == "cuda":
             checkpoint["device_random_state"] = torch.cuda.get_rng_state(self.device)
         # A validation may come between the batches of one step.
         checkpoint["gradients"] = self._pending_gradients()
+        if self._group is not None:
+            checkpoint["group"] = (self._group.cpu(), self._group_batches, self._group_first.cpu())
+        if self.validation is not None:
+            checkpoint["validation"] = self.validation._asdict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["random_state"].cpu())
         self._resumed = checkpoint
+        if self._same_seed():
+            torch.set_rng_state(checkpoint["random_state"].cpu())
 
     def on_train_start(self) -> None:
         # What lies on the device is restored when the model has come there.
+        same_seed = self._same_seed()
         resumed, self._resumed = self._resumed or {}, None
-        if self.device.type == "cuda" and self.global_rank == 0 and "device_random_state" in resumed:
+        if self.device.type == "cuda" and self.global_rank == 0 and same_seed and "device_random_state" in resumed:
             torch.cuda.set_rng_state(resumed["device_random_state"].cpu(), self.device)
-        for name, gradient in resumed.get("gradients", {}).items():
-            parameter = self.get_parameter(name)
-            parameter.grad = gradient.to(parameter.device)
+        if "group" in resumed:  # version 0.1.0 has gradients without the tokens that they are of
+            total, self._group_batches, first = resumed["group"]
+            self._group, self._group_first = total.to(self.device), first.to(self.device)
+            for name, gradient in resumed["gradients"].items():
+                parameter = self.get_parameter(name)
+                parameter.grad = gradient.to(parameter.device, parameter.dtype)
         if resumed:
             self._take_settings()
+
+    def _same_seed(self) -> bool:
+        return self._resumed is None or self._resumed.get("seed", self._seed) == self._seed
 
     def _take_settings(self) -> None:
         """Go on with what the settings say now: the checkpoint has the optimizer's of before."""
         optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
-        wanted = self._optimization.learning_rate
+        scheduler.last_epoch = self.trainer.global_step
+        highest = self._optimization.learning_rate
+        rate = highest * self._schedule(self.trainer.global_step)
         for group in optimizer.param_groups:
-            group["weight_decay"] = self._optimization.weight_decay
-            if group["initial_lr"] != wanted:
-                group["lr"] *= wanted / group["initial_lr"]
-                group["initial_lr"] = wanted
-        scheduler.base_lrs = [wanted] * len(optimizer.param_groups)
+            group.update(weight_decay=self._optimization.weight_decay, initial_lr=highest, lr=rate)
+            group.update({name: value for name, value in optimizer.defaults.items() if name == "fused"})
+        scheduler.base_lrs = [highest] * len(optimizer.param_groups)
+        scheduler._last_lr = [rate] * len(optimizer.param_groups)
 
     def _pending_gradients(self) -> dict[str, Tensor]:
         """Return what batches have added to the gradients since the last step, the mean of all processes."""
-        done = self.trainer.fit_loop.epoch_loop.batch_progress
-        if done.is_last_batch or done.current.ready % self.trainer.accumulate_grad_batches == 0:
+        if self._group is None:
             return {}
         gradients = {name: p.grad.detach().clone() for name, p in self.named_parameters() if p.grad is not None}
         if self.trainer.world_size > 1:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -23,6 +22,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
+from seq2seq_fast.evaluation import choose_tokenizer
 from seq2seq_fast.nn import Seq2Seq
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
@@ -40,6 +40,7 @@ from seq2seq_fast.training.checkpoints import WholeCheckpoints, check_resumable,
 from seq2seq_fast.training.checks import CURVES, check_model, check_output, model_config
 from seq2seq_fast.training.config import (
     DataConfig,
+    EvaluationConfig,
     OptimizationConfig,
     TeacherForcingConfig,
     TrainingConfig,
@@ -48,6 +49,7 @@ from seq2seq_fast.training.config import (
 from seq2seq_fast.training.curves import Curves
 from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
 from seq2seq_fast.training.final_average import Kept, kept_by
+from seq2seq_fast.training.kept import Patience
 from seq2seq_fast.training.module import TranslationModule
 from seq2seq_fast.training.settings import check_same_settings, write_settings
 
@@ -79,28 +81,32 @@ def train(
     optimization: OptimizationConfig,
     training: TrainingConfig,
     teacher_forcing: TeacherForcingConfig | None = None,
+    evaluation: EvaluationConfig | None = None,
 ) -> TrainingResult:
     """Train a translator and write it as a model folder, with the weights of the best validation BLEU.
 
     Args:
-        data, vocabulary, optimization, training, teacher_forcing: the settings.
+        data, vocabulary, optimization, training, teacher_forcing, evaluation: the settings.
         model: fields of `Seq2SeqConfig`, without the vocabularies' sizes.
 
     Raises:
         InputError: a file or a setting cannot be used, or the output folder already holds a model.
     """
+    forcing, evaluation = teacher_forcing or TeacherForcingConfig(), evaluation or EvaluationConfig()
     output = Path(training.output)
     work = output / "training"
     last = work / "checkpoints" / "last.ckpt"
     check_model(model, vocabulary, optimization)
     check_output(output, last, training)
     if training.resume:
-        check_same_settings(work, vocabulary, optimization)
+        check_same_settings(work, vocabulary, model, optimization)
     _quiet_lightning()
     if training.device != "cuda":
         keep_freed_memory()
     pl.seed_everything(training.seed, verbose=False)
     train_pairs, validation_pairs = load_pairs(data)
+    references = [pair.target for pair in validation_pairs]
+    tokenize = choose_tokenizer(references, evaluation.tokenize)
     alignments = load_alignments(data, optimization, train_pairs)
     vocabularies = (
         load_vocabularies(work)
@@ -116,15 +122,17 @@ def train(
         processes=devices * nodes, progress=training.progress,
     )  # fmt: skip
     _announce(network, vocabularies, batches, len(validation_pairs))
-    forcing = teacher_forcing or TeacherForcingConfig()
-    budget = Budget(training, lambda: -(-batches.batches_per_epoch // optimization.accumulate))
-    references = [pair.target for pair in validation_pairs]
-    module = TranslationModule(network, vocabularies[1], optimization, references, budget.spent, forcing)
+    patience = Patience(training.patience)
+    budget = Budget(training, patience)
+    module = TranslationModule(
+        network, vocabularies[1], optimization, references, budget.spent, forcing, tokenize, training.seed
+    )  # fmt: skip
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
     curves = Curves(output / CURVES)
-    callbacks = [*_callbacks(training, budget, last), curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
+    watching = _callbacks(training, budget, last, tokenize)
+    callbacks = [*watching, patience, curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
         trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
     except MisconfigurationException as error:
@@ -134,7 +142,7 @@ def train(
     try:
         write_settings(
             work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
-            optimization=optimization, training=training, teacher_forcing=forcing,
+            optimization=optimization, training=training, teacher_forcing=forcing, evaluation=evaluation,
         )  # fmt: skip
         with _interruptible(last):
             trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
@@ -206,20 +214,19 @@ def _quiet_lightning() -> None:
         "LeafSpec.* is deprecated",
         "smaller than the logging interval",
         "dataloader is not resumable",
+        "callbacks used to create the checkpoint need to be provided",
     )
     for message in messages:
         warnings.filterwarnings("ignore", f".*{message}.*")
 
 
-def _callbacks(training: TrainingConfig, budget: Budget, last: Path) -> list[pl.Callback]:
+def _callbacks(training: TrainingConfig, budget: Budget, last: Path, tokenize: str) -> list[pl.Callback]:
     # The timer counts also without a limit: the report shows the time.
-    watching = [FiniteLoss(last), TokensPerSecond(), ValidationReport(budget.timer)]
+    watching = [FiniteLoss(last), TokensPerSecond(), ValidationReport(budget.timer, tokenize)]
     callbacks: list[pl.Callback] = [budget.timer, budget, *watching]
     if training.progress:
         # Lightning's bar is on standard output.
         callbacks.append(ProgressBar(refresh_rate=10) if sys.stdout.isatty() else ProgressLines())
-    if training.patience > 0:
-        callbacks.append(EarlyStopping("validation_bleu", mode="max", patience=training.patience))
     return callbacks
 
 
@@ -269,6 +276,7 @@ def _load_best(network: Seq2Seq, kept: Kept) -> float:
         weights, bleu = kept.final.chosen
         network.load_state_dict(weights)
         return bleu
-    if kept.best.best_model_path:
-        network.load_state_dict(read_weights(Path(kept.best.best_model_path)))
-    return float(kept.best.best_model_score or 0.0)
+    if not kept.best.files:
+        return 0.0
+    network.load_state_dict(read_weights(kept.best.files[0].path))
+    return kept.best.files[0].validation.bleu

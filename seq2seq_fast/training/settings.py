@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import whole_file
 from seq2seq_fast.decoding.model_folder import save_vocabularies
+from seq2seq_fast.nn import Seq2SeqConfig
 from seq2seq_fast.training.config import OptimizationConfig, VocabularyConfig
 
 SETTINGS = "settings.yaml"
+NOT_OF_THE_ARCHITECTURE = (
+    "dropout", "embedding_dropout", "recurrent_dropout", "variational", "source_vocabulary_size",
+    "target_vocabulary_size",
+)  # fmt: skip
 
 
 @rank_zero_only
@@ -28,8 +33,12 @@ def write_settings(work: Path, vocabularies: tuple[Vocabulary, Vocabulary] | Non
         partial.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def check_same_settings(work: Path, vocabulary: VocabularyConfig, optimization: OptimizationConfig) -> None:
-    """Check that a training goes on with the vocabulary and the optimizer that it began with.
+def check_same_settings(
+    work: Path, vocabulary: VocabularyConfig, model: dict[str, Any], optimization: OptimizationConfig
+) -> None:
+    """Check that a training goes on with the vocabulary, the model and the optimizer that it began with.
+
+    Another dropout is another training of the same model.
 
     Raises:
         InputError: one of these settings is another one, or the file does not hold them.
@@ -37,8 +46,13 @@ def check_same_settings(work: Path, vocabulary: VocabularyConfig, optimization: 
     path = work / SETTINGS
     if not path.is_file():
         return
-    wanted = {"vocabulary": asdict(vocabulary), "optimization": {"optimizer": optimization.optimizer}}
     began = read_settings(path)
+    began["model"] = _architecture(began["model"])
+    wanted = {
+        "vocabulary": asdict(vocabulary),
+        "model": _architecture(model),
+        "optimization": {"optimizer": optimization.optimizer},
+    }
     for group, values in wanted.items():
         for name, value in values.items():
             if began[group].get(name, value) != value:
@@ -46,6 +60,12 @@ def check_same_settings(work: Path, vocabulary: VocabularyConfig, optimization: 
                     f"{path}: this training began with {group}.{name} {began[group][name]}, not {value}: "
                     "resume with that, or train anew into another output"
                 )
+
+
+def _architecture(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model computes, of settings that may leave out their defaults."""
+    settings = {field.name: field.default for field in fields(Seq2SeqConfig)} | model
+    return {name: value for name, value in settings.items() if name not in NOT_OF_THE_ARCHITECTURE}
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seq2seq_fast.data import InputError, build_vocabulary
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.decoding.given import PieceAttention, attend_to_given
-from seq2seq_fast.decoding.words import attention_of_words, links
+from seq2seq_fast.decoding.words import attention_of_words, kinds_of, links
 from tests.decoding.models import small_model
 
 LINES = ["ein Hund", "der kleine Hund sieht die Katze.", "zwei Hunde und drei Katzen"]
@@ -45,6 +45,18 @@ def test_words_are_those_between_spaces_however_they_are_cut(words, data):
     merged = attention_of_words(attention(pieces, pieces))
     assert merged.source == merged.target == words
     torch.testing.assert_close(merged.weights.sum(1), torch.ones(len(words)))
+
+
+def test_each_side_has_words_of_its_own_kind():
+    pairs = [attention(["▁the", "▁cat", "▁sees"], ["▁这", "只猫", "看见。"]), attention(["▁a", "▁dog."], ["▁狗เห็นบ้าน"])]
+    assert kinds_of(pairs, "auto") == ("spaces", "characters") and kinds_of(pairs, "signs") == ("signs", "characters")
+    assert kinds_of(pairs, "spaces") == ("spaces", "spaces")
+    found = [attention_of_words(one, kinds_of(pairs, "auto")) for one in pairs]
+    assert found[0].source == ["the", "cat", "sees"] and found[0].target == list("这只猫看见。")
+    # A vowel or tone sign belongs to its letter.
+    assert found[1].source == ["a", "dog."] and found[1].target == ["狗", "เ", "ห็", "น", "บ้", "า", "น"]
+    segmented = [attention(["▁the"], ["▁这", "▁只", "▁猫", "▁看见", "▁。"])]
+    assert kinds_of(segmented, "auto") == ("spaces", "spaces")
 
 
 def test_the_time_grows_with_the_line_not_with_its_square():

@@ -6,7 +6,7 @@ import torch
 from seq2seq_fast.data import InputError
 from seq2seq_fast.decoding import Translator
 from seq2seq_fast.training import TrainingConfig, module
-from seq2seq_fast.training.checkpoints import average_weights, kept_checkpoints, read_weights
+from seq2seq_fast.training.checkpoints import Validation, average_weights, kept_checkpoints, read_weights
 from seq2seq_fast.training.final_average import FinalAverage
 from seq2seq_fast.training.run import train
 from tests.training.corpora import settings, write_corpus
@@ -89,7 +89,7 @@ def test_the_mean_is_rounded_once():
 
 
 def test_a_resumed_training_without_time_left_keeps_the_average_that_was_written(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(FinalAverage, "_bleu", lambda *_: 99.0)
+    monkeypatch.setattr(FinalAverage, "_validate", lambda *_: Validation(99.0, 1.0))
     options = {"average_checkpoints": 2, "keep_best": 2, "max_steps": None, "max_minutes": 0.03, "validate_every": 0.5}
     assert train(*settings(corpus, tmp_path / "model", **options)).bleu == 99.0
     written = (tmp_path / "model/model.safetensors").read_bytes()
