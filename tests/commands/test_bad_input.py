@@ -75,7 +75,9 @@ def test_a_checkpoint_cut_in_half_or_of_another_model_is_named_and_nothing_chang
     assert train(corpus, output, **{"training.max_epochs": 1}) == 0
     before = content(output)
     assert train(corpus, output, **{"training.resume": True, "model.decoder_hidden_size": 20}) == 2
-    assert "settings.yaml: this training began with model.decoder_hidden_size 24, not 20: resume with that" in error(capsys)
+    assert "settings.yaml: this training began with model.decoder_hidden_size 24, not 20: resume with that" in error(
+        capsys
+    )
     assert content(output) == before
     last = output / "training/checkpoints/last.ckpt"
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
