@@ -22,12 +22,12 @@ from seq2seq_fast.triton_kernels.arithmetic import (
 from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
 
 
-@kernel(rows="size", counts="blocks", single="inside")
+@kernel(rows="units", counts="positions blocks", single="inside")
 def _exponentials_kernel(
-    x, exponentials, inside, size, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, QUERY: tl.constexpr
+    x, exponentials, inside, positions, units, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, QUERY: tl.constexpr
 ):
     """One block of a source's entries: their exponentials, and whether all are within the limit."""
-    size = in_eights(size, WIDE)
+    size = positions.to(tl.int64) * in_eights(units, WIDE)
     program = tl.program_id(0).to(tl.int64)
     place = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
     offset = program // blocks * size + place
@@ -39,11 +39,12 @@ def _exponentials_kernel(
 
 
 def _exponentials(x: Tensor, exponentials: Tensor, query: bool) -> Tensor:
-    batch, size = x.shape[0], x.shape[1] * x.shape[2]
-    parameters = launch.exponentials(size)
-    blocks = launch.ceil_div(size, parameters["BLOCK"])
+    batch, positions, units = x.shape
+    blocks = launch.ceil_div(positions * units, launch.EXPONENTIALS["BLOCK"])
     inside = x.new_empty(batch, blocks, dtype=torch.bool)
-    _exponentials_kernel.start(batch * blocks, x, exponentials, inside, size, blocks, QUERY=query, **parameters)
+    _exponentials_kernel.start(
+        batch * blocks, x, exponentials, inside, positions, units, blocks, QUERY=query, **launch.EXPONENTIALS
+    )
     return inside.all(dim=1)
 
 

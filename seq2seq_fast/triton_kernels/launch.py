@@ -152,8 +152,8 @@ def score_gradient(
     return parameters, (splits if is_open(source) else max(1, ceil_div(source, max(1, share))), share)
 
 
-def exponentials(size: int) -> dict[str, int]:
-    return {"BLOCK": power_of_two(size, 32, 2048), "num_warps": 4}
+# Entries of a source that a program takes exponentials of, four a thread.
+EXPONENTIALS = {"BLOCK": 512, "num_warps": 4}
 
 
 def query_chunk(batch: int, queries: int, source: int) -> int:
@@ -189,15 +189,10 @@ def softmax_rows(source: int) -> dict[str, int]:
     return {"BLOCK": block, "num_warps": power_of_two(block // 256, 1, 4)}
 
 
-def unit_gradients(rows: int, others: int, units: int) -> dict[str, int]:
-    """Tiles of rows (whose gradient is taken) by others by units."""
-    block_r, block_a = 4 if settled(rows) <= 4 else 16, power_of_two(units, 8, 64)
-    return {
-        "BLOCK_R": block_r,
-        "BLOCK_O": 4 if settled(others) <= 4 else 8,
-        "BLOCK_A": block_a,
-        "num_warps": power_of_two(block_r * block_a // 256, 1, 4),
-    }
+def unit_gradients(units: int) -> dict[str, int]:
+    """Tiles of 16 rows (whose gradient is taken) by 8 others by units."""
+    block_a = power_of_two(units, 8, 64)
+    return {"BLOCK_R": 16, "BLOCK_O": 8, "BLOCK_A": block_a, "num_warps": power_of_two(block_a // 16, 1, 4)}
 
 
 def cell(hidden_size: int) -> dict[str, int]:

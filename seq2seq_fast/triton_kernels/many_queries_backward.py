@@ -202,7 +202,7 @@ def unit_gradients(
     rows, row_exponentials = (source.keys, source.exponentials) if of_keys else queries[:2]
     others, other_exponentials = queries[:2] if of_keys else (source.keys, source.exponentials)
     batch, count, units = rows.shape
-    parameters = launch.unit_gradients(count, others.shape[1], units)
+    parameters = launch.unit_gradients(units)
     row_tiles, chunks = launch.ceil_div(count, parameters["BLOCK_R"]), launch.ceil_div(units, parameters["BLOCK_A"])
     parts = slopes.new_empty((batch * row_tiles, units), dtype=torch.float32) if with_v else None
     of_query, of_key = slopes.stride()[1:]

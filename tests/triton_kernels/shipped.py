@@ -14,7 +14,7 @@ def real_launch_parameters(patch: pytest.MonkeyPatch) -> None:
     one_query, score_gradient = launch.one_query, launch.score_gradient
     weights_gradient = launch.weights_gradient
     score_tiles, unit_gradients = launch.score_tiles, launch.unit_gradients
-    combine, softmax_rows, exponentials, cell = launch.combine, launch.softmax_rows, launch.exponentials, launch.cell
+    combine, softmax_rows, cell = launch.combine, launch.softmax_rows, launch.cell
 
     def real_score_gradient(rows, source, units, element_size, processors):
         parameters, _ = score_gradient(BATCH, SOURCE, UNITS, element_size, processors)
@@ -32,8 +32,7 @@ def real_launch_parameters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(launch, "score_gradient", real_score_gradient)
     scores = BATCH, QUERIES, SOURCE, UNITS, launch.ASSUMED_PROCESSORS
     patch.setattr(launch, "score_tiles", lambda *shape: score_tiles(*scores))
-    patch.setattr(launch, "unit_gradients", lambda *shape: unit_gradients(SOURCE, QUERIES, UNITS))
+    patch.setattr(launch, "unit_gradients", lambda *shape: unit_gradients(UNITS))
     patch.setattr(launch, "combine", lambda *shape: combine(SOURCE, SIZE))
     patch.setattr(launch, "softmax_rows", lambda *shape: softmax_rows(SOURCE))
-    patch.setattr(launch, "exponentials", lambda *shape: exponentials(SOURCE * UNITS))
     patch.setattr(launch, "cell", lambda *shape: cell(HIDDEN))

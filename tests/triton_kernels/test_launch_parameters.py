@@ -51,4 +51,3 @@ def test_the_sizes_of_batches_choose_among_few_forms():
     assert len(forms(lambda rows, source: launch.score_gradient(rows, source, 512, 2, 132)[0])) == 1
     assert len(forms(lambda rows, source: launch.score_tiles(rows, 30, source, 512, 132))) == 3
     assert len(forms(lambda rows, source: launch.softmax_rows(source))) == 2
-    assert len(forms(lambda rows, source: launch.unit_gradients(source, 30, 512))) == 2
