@@ -8,12 +8,15 @@ The second form prepares a batch of sources once for any number of queries. A la
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
 from seq2seq_fast.nn.modules import options, reset_children
+from seq2seq_fast.nn.sharding import ForwardMethods
 from seq2seq_fast.ops.additive_attention import attend
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
@@ -23,8 +26,10 @@ from seq2seq_fast.reference.additive_attention import masked_softmax
 from seq2seq_fast.reference.precision import accumulation_dtype
 
 
-class Attention(nn.Module):
+class Attention(ForwardMethods, nn.Module):
     """What the attention layers share."""
+
+    forward_methods: ClassVar[tuple[str, ...]] = ("memory",)
 
     def memory(
         self,
@@ -44,6 +49,16 @@ class Attention(nn.Module):
             mask: [B, Tx] bool, True attends. With both, a position needs both.
             context_weight: as in :func:`seq2seq_fast.attention_memory`; additive attention only.
         """
+        return self._memory(values, keys, lengths, mask, context_weight)
+
+    def _memory(
+        self,
+        values: Tensor,
+        keys: Tensor | None,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+        context_weight: Tensor | None = None,
+    ) -> AttentionMemory:
         check_tensor("values", values, "[B, Tx, D]", None, None, None)
         lengths, attended = attended_positions(values, lengths, mask)
         values = zero_where_masked(values, attended)
@@ -102,7 +117,7 @@ class Attention(nn.Module):
         if memory is None:
             if values is None:
                 raise ValueError("values or memory must be given; got neither")
-            memory = self.memory(values, keys=keys, lengths=lengths, mask=mask)
+            memory = self._memory(values, keys, lengths, mask)
         elif any(given is not None for given in (values, keys, lengths, mask)):
             raise ValueError("memory already holds values, keys, lengths and mask: give it alone")
         return self.attend(query, memory, need_weights)

@@ -19,6 +19,7 @@ from seq2seq_fast.nn.fused_layer import fused_layer
 from seq2seq_fast.nn.modules import options, parameter_dtype, reset_children
 from seq2seq_fast.nn.readout import Readout
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
+from seq2seq_fast.nn.sharding import ForwardMethods
 from seq2seq_fast.ops.attention_decoder import decode_sequence
 from seq2seq_fast.ops.attention_decoder_step import attention_decoder_step
 from seq2seq_fast.ops.checks import check_choice, check_tensor, check_tokens
@@ -26,7 +27,7 @@ from seq2seq_fast.ops.checks import check_choice, check_tensor, check_tokens
 POSITIONS = ("before", "after")
 
 
-class AttentionDecoder(nn.Module):
+class AttentionDecoder(ForwardMethods, nn.Module):
     """A recurrent decoder with attention.
 
     Attention "before" the cell (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473): the first layer's previous state is the
@@ -62,6 +63,8 @@ class AttentionDecoder(nn.Module):
         residual: every layer above the first adds its input to its output.
         device, dtype: of the parameters.
     """
+
+    forward_methods = ("initial_state", "step", "logits")
 
     def __init__(
         self,
@@ -222,7 +225,7 @@ class AttentionDecoder(nn.Module):
         check_tokens("tokens", tokens)
         embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
         readout, state, weights = self._advance(embedded, state, need_weights, self._fused_layer())
-        return DecoderStep(self.logits(readout), state, weights)
+        return DecoderStep(self.output(readout), state, weights)
 
     def logits(self, readout: Tensor) -> Tensor:
         """readout [..., R] -> logits [..., V]."""

@@ -69,6 +69,8 @@ class HistoryAttention(AdditiveAttention):
         filters: how many filters F has. width: of each, odd.
     """
 
+    forward_methods = ("memory", "first")
+
     def __init__(
         self,
         query_size: int,
@@ -101,6 +103,9 @@ class HistoryAttention(AdditiveAttention):
 
     def first(self, memory: AttentionMemory) -> AttentionHistory:
         """The history before the first query."""
+        return self._first(memory)
+
+    def _first(self, memory: AttentionMemory) -> AttentionHistory:
         dtype = accumulation_dtype(memory.keys.dtype)
         attended = memory.keys.new_zeros(memory.batch, memory.source_length, dtype=dtype)
         if self.kind != "coverage":
@@ -143,7 +148,7 @@ class HistoryAttention(AdditiveAttention):
         return context, weights, history.map(lambda before: now if self.kind == "location" else before + now)
 
     def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        history = self.first(memory)
+        history = self._first(memory)
         if query.dim() == 3:
             history = history.map(lambda attended: attended.unsqueeze(1).expand(-1, query.shape[1], -1))
         context, weights, _ = self._attend_next(query, memory, history)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from seq2seq_fast.nn.attention import AdditiveAttention, MultiplicativeAttention
 from seq2seq_fast.nn.cells import RecurrentCell
@@ -37,12 +42,30 @@ def initialize(model: nn.Module) -> None:
 def _initialize_cell(cell: RecurrentCell) -> None:
     if isinstance(cell, LayerNormCell):
         cell.reset_norms()
-    for gate in cell.weight_ih.chunk(cell.gates):
-        nn.init.xavier_uniform_(gate)
-    for gate in cell.weight_hh.chunk(cell.gates):
-        nn.init.orthogonal_(gate)
+    with _whole(cell.weight_ih) as weight:
+        for gate in weight.chunk(cell.gates):
+            nn.init.xavier_uniform_(gate)
+    with _whole(cell.weight_hh) as weight:
+        for gate in weight.chunk(cell.gates):
+            nn.init.orthogonal_(gate)
     for bias in (cell.bias_ih, cell.bias_hh):
         if bias is not None:
             nn.init.zeros_(bias)
     if cell.kind == "lstm" and cell.bias_ih is not None:
-        nn.init.ones_(cell.bias_ih.chunk(4)[1])
+        with _whole(cell.bias_ih) as bias:
+            nn.init.zeros_(bias)
+            nn.init.ones_(bias.chunk(4)[1])
+
+
+@contextmanager
+def _whole(parameter: Any) -> Iterator[Tensor]:
+    """The parameter as a tensor whose parts can be drawn one by one; one that FSDP2 has sharded is gathered for it."""
+    if not hasattr(parameter, "full_tensor"):
+        yield parameter
+        return
+    from torch.distributed.tensor import distribute_tensor
+
+    whole = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+    yield whole
+    with torch.no_grad():
+        parameter.copy_(distribute_tensor(whole, parameter.device_mesh, parameter.placements))

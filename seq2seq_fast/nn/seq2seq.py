@@ -13,9 +13,11 @@ from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderSt
 from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
 from seq2seq_fast.nn.hub import MODEL_CARD, HubMixin
 from seq2seq_fast.nn.initialization import initialize
+from seq2seq_fast.nn.sharding import ForwardMethods
 
 
 class Seq2Seq(
+    ForwardMethods,
     nn.Module,
     HubMixin,
     library_name="seq2seq_fast",
@@ -36,6 +38,8 @@ class Seq2Seq(
         state = model.start(model.encode(source, source_lengths))
         logits, state, weights = model.step(tokens, state)
     """
+
+    forward_methods = ("encode", "start", "step", "logits")
 
     config: Seq2SeqConfig
 
@@ -132,7 +136,8 @@ class Seq2Seq(
         Returns:
             readout [B, Ty, R] (``model.logits(readout)`` is [B, Ty, V]), attention weights, the last state.
         """
-        return self.decoder(target_input, self.start(self.encode(source, source_lengths)), need_weights=need_weights)
+        state = self.decoder.initial_state(self.encoder(source, source_lengths))
+        return self.decoder(target_input, state, need_weights=need_weights)
 
     def step(self, tokens: Tensor, state: DecoderState, *, need_weights: bool = True) -> DecoderStep:
         """One position; see :meth:`AttentionDecoder.step`."""

@@ -10,6 +10,8 @@ def check_tensor(name: str, tensor: Tensor, layout: str, *sizes: int | None) -> 
     """``tensor`` must have the sizes (None: any), written for people as ``layout``, "[B, Tx, A]"."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor {layout}; got {type(tensor).__name__}")
+    if tensor.is_nested:
+        raise TypeError(f"{name} must be a dense tensor {layout}; got a nested tensor: pad it and give lengths")
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor {layout}; got layout {tensor.layout}")
     shape = tensor.shape

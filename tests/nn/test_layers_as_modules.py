@@ -22,6 +22,7 @@ from seq2seq_fast.nn import (
     Seq2Seq,
 )
 from seq2seq_fast.nn.readout import Readout
+from seq2seq_fast.nn.recurrence import run_recurrence
 from tests.nn.support import batch_of, configs, tiny
 
 LAYERS = {
@@ -100,6 +101,34 @@ def test_a_model_made_in_float64_is_the_one_saved_as_such(tmp_path):
     assert loaded.config == model.config
     loaded.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "config.json").read_text() == (tmp_path / "config.json").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_and_sparse_tensors_are_refused_in_one_line(layout):
+    nested = torch.nested.nested_tensor([torch.randn(3, 5), torch.randn(2, 5)], layout=layout)
+    calls = {
+        "values": lambda values: AdditiveAttention(4, 5, 6)(torch.randn(2, 4), values),
+        "source": lambda source: Encoder(5, 4)(source),
+        "inputs": lambda inputs: run_recurrence(GRUCell(5, 4), inputs, torch.zeros(2, 4)),
+    }
+    for name, call in calls.items():
+        with pytest.raises(
+            TypeError, match=rf"{name} must be a dense tensor \[B, .*; got a nested tensor: pad it and give"
+        ):
+            call(nested)
+        with pytest.raises(TypeError, match=rf"{name} must be a dense tensor \[B, .*; got layout torch\.sparse_coo"):
+            call(torch.randn(2, 3, 5).to_sparse())
+
+
+def test_subclasses_of_tensors_pass_through():
+    class Named(torch.Tensor):
+        pass
+
+    layer, query, values = AdditiveAttention(4, 5, 6), torch.randn(2, 4), torch.randn(2, 3, 5)
+    context, _ = layer(query.as_subclass(Named), values.as_subclass(Named))
+    assert type(context) is Named
+    assert torch.equal(context.as_subclass(torch.Tensor), layer(query, values)[0])
 
 
 @every_layer
