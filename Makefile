@@ -9,9 +9,9 @@ CXX_FILES := $(filter %.cpp %.h %.cu %.cuh,$(CSRC))
 OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_score.py gru_cell.py lstm_cell.py \
 	attention_decoder.py attention_decoder_step.py recurrent_sequence.py)
 PROOFS := tests/csrc tests/cuda_kernels tests/emulators tests/triton_kernels tests/examples tests/training \
-	tests/benchmarks tests/test_demo.py
+	tests/benchmarks tests/test_demo.py tests/test_wheel.py
 
-.PHONY: help setup demo test lint prove bench format clean
+.PHONY: help setup demo test lint prove bench wheel format clean
 
 help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
@@ -19,18 +19,21 @@ help:
 	@echo "make lint    ruff, mypy, clang-format"
 	@echo "make prove   the long proofs: other numbers of threads, sanitizers, every form of the Triton kernels"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
+	@echo "make wheel   one wheel for this platform in dist/: torch 2.11 and later, Python 3.10 and later"
 	@echo "make setup   only set up $(VENV) and build the compiled parts"
 
 $(VENV)/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(TORCH) and the packages for development into $(VENV): a few minutes."
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)" "setuptools>=77" wheel ninja
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
 	touch $@
 
 $(VENV)/built: $(VENV)/installed $(CSRC) $(BUILD)
+	@echo "Building the compiled parts: a few minutes; each step is named as it is done."
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 
@@ -60,6 +63,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES))
+
+# torch's own libraries are found where torch is installed; all else that the wheel needs is glibc's and libstdc++'s.
+wheel: $(VENV)/installed
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheel .
+	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude "libtorch*" --exclude "libc10*" --only-plat --wheel-dir dist build/wheel/*.whl
 
 bench: setup
 	$(BIN)/python -m benchmarks --quick

