@@ -27,6 +27,7 @@ TRAIN = [
     "tqdm>=4.66",
     "rich>=13",
     "pyyaml>=6",
+    "regex>=2023.5",
 ]
 DATASETS = ["datasets>=3"]
 EXAMPLES = ["scikit-learn>=1.3", "nbclient>=0.10", "nbformat>=5.9", "ipykernel>=6.29"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NEEDED = (
     "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
-    "tensorboard", "yaml",
+    "tensorboard", "yaml", "regex",
 )  # fmt: skip
 _COMMANDS = ("train", "translate", "evaluate", "align", "average", "demo")
 _USER_ERROR, _INTERRUPTED = 2, 130

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
 from seq2seq_fast.streams import is_absent, lead_nowhere
 
 T = TypeVar("T")
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def tell(line: str, stream: TextIO | None = None) -> None:
     """Write a line about work, on standard error by default. Where nobody can hear it, the work goes on unheard."""
     stream = sys.stderr if stream is None else stream
+    # A name with signs that steer a terminal is shown, not obeyed.
+    line = _STEERING.sub(lambda sign: f"\\x{ord(sign[0]):02x}", line)
     try:
         if stream is not None:
             print(line, file=stream, flush=True)
     except (OSError, ValueError):  # the reader has gone, the disk is full, the stream is closed
         lead_nowhere(stream)
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Tell what is warned of in one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        tell(f"seq2seq-fast: warning: {warning.message}")
 
 
 class Progress:

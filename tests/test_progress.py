@@ -49,3 +49,8 @@ def test_work_that_is_to_be_quiet_says_nothing(monkeypatch):
     with Progress("translate", "lines", every=0.0, shown=False) as shown:
         shown.add()
     assert sys.stderr.getvalue() == ""
+
+
+def test_what_is_told_does_not_steer_a_terminal(capsys):
+    progress.tell("a\x1b[31mb\x07 \x9bc\td ü")
+    assert capsys.readouterr().err == "a\\x1b[31mb\\x07 \\x9bc\td ü\n"

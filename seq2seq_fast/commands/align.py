@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -149,7 +148,7 @@ def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[P
 
 def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
     from seq2seq_fast.data import InputError
-    from seq2seq_fast.progress import tell
+    from seq2seq_fast.progress import told_warnings
     from seq2seq_fast.visualization import Alignment, draw_alignments
 
     numbers = namespace.lines or range(1, min(4, len(found)) + 1)
@@ -160,11 +159,8 @@ def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:
     if not drawn:
         raise InputError(f"{namespace.src}: the lines to draw are empty")
     maps = [Alignment([*one.source, "</s>"], one.target, one.weights) for one in drawn]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told_warnings():
         draw_alignments(maps, namespace.picture, columns=namespace.columns)
-    for warning in caught:
-        tell(f"seq2seq-fast: warning: {warning.message}")
 
 
 def _compare(

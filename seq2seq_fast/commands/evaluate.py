@@ -97,7 +97,7 @@ def _draw_by_length(
     namespace: Namespace, sources: list[str], translations: list[list[str]], references: list[str], tokenize: str
 ) -> None:
     from seq2seq_fast.evaluation import bleu_by_length, length_table
-    from seq2seq_fast.progress import tell
+    from seq2seq_fast.progress import tell, told_warnings
     from seq2seq_fast.visualization import draw_bleu_by_length
 
     folders = [namespace.model, *namespace.compare]
@@ -112,4 +112,5 @@ def _draw_by_length(
     if empty:
         tell(f"{empty:,} sentences with an empty source belong to no length")
     print(length_table(scores))
-    draw_bleu_by_length(scores, namespace.by_length)
+    with told_warnings():
+        draw_bleu_by_length(scores, namespace.by_length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,13 +16,6 @@ _OTHERS = (
 _HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff"
 # The letters and vowel signs of scripts that put no spaces between words.
 UNSPACED = f"{_HAN}{_KANA}{_OTHERS}"
-# Vowel and tone signs among them, which belong to the letter before.
-MARKS = "".join(
-    chr(code)
-    for first, last in re.findall("(.)-(.)", UNSPACED)
-    for code in range(ord(first), min(ord(last), 0xFFFF) + 1)
-    if unicodedata.category(chr(code)).startswith("M")
-)
 _PATTERNS = {
     "han": re.compile(f"[{_HAN}]"),
     "kana": re.compile(f"[{_KANA}]"),

@@ -12,11 +12,13 @@ from typing import Any, Literal, cast
 
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.vocabulary import Vocabulary
+from seq2seq_fast.data.word_pattern import SPACE, word_pattern
 
-SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 # A word takes the space before it with it; every other sign stands alone, so joining the tokens gives the text back.
-_WORD = re.compile(rf"{SPACE}?\w[\w'\u2019-]*|{SPACE}?[^\w\s]")
+_WORD = word_pattern()
+# Vocabularies of version 0.1.0 have marks alone, apart from their words: a model must be given what it has learned.
+_WORD_WITHOUT_MARKS = re.compile(rf"{SPACE}?\w[\w'\u2019-]*|{SPACE}?[^\w\s]")
 
 
 class TokenVocabulary(Vocabulary):
@@ -28,19 +30,20 @@ class TokenVocabulary(Vocabulary):
     Args:
         tokens: the tokens, the four special ones first.
         level: "words" or "characters".
+        marks: whether words have the marks on their letters; those of version 0.1.0 have them apart.
     """
 
     suffix = ".json"
     pad_id, unknown_id, bos_id, eos_id = range(4)
 
-    def __init__(self, tokens: Sequence[str], level: Literal["words", "characters"]) -> None:
+    def __init__(self, tokens: Sequence[str], level: Literal["words", "characters"], marks: bool = True) -> None:
         if tuple(tokens[:4]) != SPECIALS or len(set(tokens)) != len(tokens):
             raise ValueError("the tokens must be distinct and begin with the four special ones")
         if level not in ("words", "characters"):
             raise ValueError(f"the level is words or characters, not {level!r}")
         self._tokens = list(tokens)
         self._ids = {token: index for index, token in enumerate(tokens)}
-        self._level = level
+        self._level, self._marks = level, marks
 
     @classmethod
     def build(cls, lines: Iterable[str], level: Literal["words", "characters"], size: int) -> TokenVocabulary:
@@ -56,16 +59,19 @@ class TokenVocabulary(Vocabulary):
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TokenVocabulary:
         """Make a vocabulary of what `serialized` wrote."""
-        return cls(value["tokens"], value["level"])
+        if not all(isinstance(token, str) for token in value["tokens"]):
+            raise ValueError("a token is no text")
+        json.dumps(value["tokens"], ensure_ascii=False).encode()  # half a character is no text either
+        return cls(value["tokens"], value["level"], value.get("marks", value["level"] == "characters"))
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def encode(self, text: str) -> list[int]:
-        return [self._ids.get(token, self.unknown_id) for token in tokenize(text, self._level)]
+        return [self._ids.get(token, self.unknown_id) for token in self.segment(text)]
 
     def segment(self, text: str) -> list[str]:
-        return tokenize(text, self._level)
+        return tokenize(text, self._level, self._marks)
 
     def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
         known = [i for i in ids if i not in (self.pad_id, self.bos_id, self.eos_id)]
@@ -77,12 +83,24 @@ class TokenVocabulary(Vocabulary):
         return [self._tokens[i] for i in ids]
 
     def serialized(self) -> bytes:
-        value = {"level": self._level, "tokens": self._tokens}
+        value: dict[str, Any] = {"level": self._level, "tokens": self._tokens}
+        if self._level == "words" and self._marks:
+            value["marks"] = True
         return json.dumps(value, ensure_ascii=False, indent=0).encode("utf-8")
 
 
-def tokenize(text: str, level: Literal["words", "characters"]) -> list[str]:
-    """Split text into words and signs, or into characters, with ``▁`` for each space and one at the beginning."""
+def tokenize(text: str, level: Literal["words", "characters"], marks: bool = True) -> list[str]:
+    """Split text into words and signs, or into characters, with ``▁`` for each space and one at the beginning.
+
+    Args:
+        text: any.
+        level: what to split into.
+        marks: whether words have the marks on their letters, see `TokenVocabulary`.
+    """
     words = unicodedata.normalize("NFC", text).split()
     marked = "".join(SPACE + word for word in words)
-    return list(marked) if level == "characters" else cast(list[str], _WORD.findall(marked))
+    if level == "characters":
+        return list(marked)
+    # Without a sign that attaches to others both patterns find the same, the older one faster.
+    plain = text.isascii() or (max(text) < "\u0300" and "\u00ad" not in text)
+    return cast(list[str], (_WORD if marks and not plain else _WORD_WITHOUT_MARKS).findall(marked))

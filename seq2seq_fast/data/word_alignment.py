@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.pharaoh import Links
 from seq2seq_fast.data.text import SentencePair
-from seq2seq_fast.data.token_vocabulary import SPACE, tokenize
+from seq2seq_fast.data.token_vocabulary import tokenize
 from seq2seq_fast.data.vocabulary import Vocabulary
+from seq2seq_fast.data.word_pattern import SPACE
 
 WordUnit = Literal["spaces", "signs"]
 

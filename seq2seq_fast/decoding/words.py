@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seq2seq_fast.data.scripts import MARKS, UNSPACED, stands_apart
+from seq2seq_fast.data.scripts import UNSPACED, stands_apart
+from seq2seq_fast.data.word_pattern import word_pattern
 from seq2seq_fast.decoding.given import PieceAttention
 
 WordKind = Literal["spaces", "signs", "characters"]
 Merge = Literal["mean", "max"]
 _UNKNOWN = "<unk>"
-_WORDS = {
+_WORDS: dict[str, Any] = {
     "spaces": re.compile(r"▁?[^▁]+"),
-    "signs": re.compile(rf"▁?{_UNKNOWN}|▁?\w[\w'\u2019-]*|▁?[^\w\s▁]"),
-    "characters": re.compile(
-        rf"▁?{_UNKNOWN}|▁?[{UNSPACED}][{MARKS}]*|▁?(?![{UNSPACED}])\w(?:(?![{UNSPACED}])[\w'\u2019-])*|▁?[^\w\s▁]"
-    ),
+    "signs": word_pattern(unknown=_UNKNOWN),
+    "characters": word_pattern(unknown=_UNKNOWN, apart=UNSPACED),
 }
 
 

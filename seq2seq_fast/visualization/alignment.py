@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from seq2seq_fast.visualization.picture import new_figure, save
+from seq2seq_fast.visualization.picture import VERBATIM, new_figure, plain, save, without_missing_signs
 
 # Inches.
 _CELL, _GAP, _MARGIN = 0.22, 0.3, 0.08
@@ -49,10 +48,10 @@ def draw_alignments(alignments: Sequence[Alignment], path: str | Path, *, column
     for source, target, weights in alignments:
         if weights.shape != (len(target), len(source)):
             raise ValueError(f"weights {tuple(weights.shape)} do not fit {len(target)} x {len(source)} words")
+    alignments = [Alignment([*map(plain, x)], [*map(plain, y)], weights) for x, y, weights in alignments]
     families = families_for(word for one in alignments for word in (*one.source, *one.target))
     figure = new_figure(1, 1)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    with without_missing_signs():
         maps = [_draw(figure.add_axes((0, 0, 1, 1), label=str(i)), one, families) for i, one in enumerate(alignments)]
         _arrange(figure, maps, alignments, min(columns, len(alignments)))
         return save(figure, path)
@@ -61,8 +60,8 @@ def draw_alignments(alignments: Sequence[Alignment], path: str | Path, *, column
 def _draw(axes: Any, alignment: Alignment, families: list[str]) -> Any:
     axes.imshow(alignment.weights.detach().float().cpu().numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto")
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=families)
-    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=families)
+    axes.set_xticks(range(len(alignment.source)), alignment.source, rotation=90, fontfamily=families, **VERBATIM)
+    axes.set_yticks(range(len(alignment.target)), alignment.target, fontfamily=families, **VERBATIM)
     axes.tick_params(length=0, pad=3)
     return axes
 

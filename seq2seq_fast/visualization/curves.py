@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
 from seq2seq_fast.evaluation.by_length import LengthScore
-from seq2seq_fast.visualization.picture import COLORS, new_figure, save, tidy
+from seq2seq_fast.visualization.fonts import families_for
+from seq2seq_fast.visualization.picture import COLORS, VERBATIM, new_figure, plain, save, tidy, without_missing_signs
 
 _STYLES = ("-", "--", "-.", ":")
 Points = Sequence[tuple[int, float]]
@@ -19,17 +21,16 @@ def draw_bleu_by_length(scores: Mapping[str, Sequence[LengthScore]], path: str |
     """Draw BLEU against source length, a curve for each model, each group of lengths at its middle.
 
     Args:
-        scores: groups of lengths by the model's name.
+        scores: groups of lengths by the model's name. Signs of one that no installed font has are named by a warning.
         path: the picture; its ending chooses the format (.png, .svg, .pdf).
     """
     figure = new_figure(4.4, 3.0, layout="constrained")
     axes = figure.add_subplot()
-    for place, (name, groups) in enumerate(scores.items()):
+    for place, groups in enumerate(scores.values()):
         middles = [(group.shortest + group.longest) / 2 for group in groups]
         axes.plot(
             middles,
             [group.bleu for group in groups],
-            label=name,
             color=COLORS[place % len(COLORS)],
             linestyle=_STYLES[place % len(_STYLES)],
             marker="o",
@@ -40,9 +41,17 @@ def draw_bleu_by_length(scores: Mapping[str, Sequence[LengthScore]], path: str |
     axes.set_ylim(*_room([group.bleu for groups in scores.values() for group in groups]))
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    _name(axes.legend(axes.lines, ["-"] * len(scores), frameon=False), list(scores))
     tidy(axes)
-    return save(figure, path)
+    with without_missing_signs():
+        return save(figure, path)
+
+
+def _name(legend: Any, names: Sequence[str]) -> None:
+    """Write names beside the lines of a legend, which itself would leave out those that begin with a low line."""
+    names = [plain(name) for name in names]
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.update({"text": name, "fontfamily": families_for(names), **VERBATIM})
 
 
 def draw_training(curves: Mapping[str, Points], path: str | Path) -> Path:
