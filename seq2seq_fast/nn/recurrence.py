@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell, hidden_of, map_state
 from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
 from seq2seq_fast.nn.modules import is_plain
-from seq2seq_fast.ops.autograd import no_autocast
+from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 
@@ -84,27 +83,50 @@ def _last(states: Tensor, initial: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _run_library(cell: RecurrentCell, inputs: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
-    """PyTorch's own sequence operators over the padded batch: cuDNN on a GPU, and the reference on a CPU."""
-    weights = [cell.weight_ih, cell.weight_hh]
+    """PyTorch's own sequence operators over the padded batch: cuDNN on a GPU, and the reference on a CPU.
+
+    Autocast is off around them, and its dtype given by hand: on a GPU it would cast to float16, whatever its dtype, and
+    a CPU has no kernels for its mixed dtypes, so that there they run in the weights' dtype.
+    """
+    weight_ih, weight_hh = cell.weight_ih, cell.weight_hh
+    bias_ih, bias_hh = cell.bias_ih, cell.bias_hh
+    if bias_ih is None or bias_hh is None:
+        bias_ih, bias_hh = torch.zeros_like(weight_ih[:, 0]), torch.zeros_like(weight_ih[:, 0])
     if cell.kind == "lstm" and lengths is not None:
         # The library gives an LSTM's cell state after the last position only. So padding holds it there: one more input
         # column, 1 in padding, drives the input gate to exactly 0 and the forget gate to exactly 1.
         padding = (~inside_lengths(inputs, lengths)).unsqueeze(2)
         inputs = torch.cat([inputs, padding.to(inputs.dtype)], dim=2)
-        weights[0] = torch.cat([cell.weight_ih, _holding_column(cell)], dim=1)
-    if cell.bias_ih is not None and cell.bias_hh is not None:
-        weights += [cell.bias_ih, cell.bias_hh]
+        weight_ih = torch.cat([weight_ih, _holding_column(cell)], dim=1)
+    weights: tuple[Tensor, ...] = (weight_ih, weight_hh, bias_ih, bias_hh)
     operator = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[cell.kind]
-    on_cpu = inputs.device.type == "cpu"
-    # On a CPU the library has no kernels for autocast's mixed dtypes: there it runs in the weights' dtype.
-    dtype = cell.weight_hh.dtype if on_cpu else inputs.dtype
-    with no_autocast("cpu") if on_cpu else nullcontext():
-        hx = map_state(lambda part: part.to(dtype).unsqueeze(0), state)
-        outputs, *final = operator(
-            inputs.to(dtype), hx, weights, cell.bias_ih is not None, 1, 0.0, torch.is_grad_enabled(), False, True
-        )
+    device = inputs.device.type
+    if runs_on_cudnn(device):
+        inputs, *weights = cast(autocast_to(device), inputs, *weights)  # type: ignore[assignment]
+        weights = in_one_piece(*weights)
+    else:
+        inputs = inputs.to(weight_hh.dtype)
+    with no_autocast(device):
+        hx = map_state(lambda part: part.to(inputs.dtype).unsqueeze(0), state)
+        outputs, *final = operator(inputs, hx, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
     hidden = _last(outputs, hidden_of(state).to(outputs.dtype), lengths)
     return outputs, (hidden, final[1].squeeze(0)) if cell.kind == "lstm" else hidden
+
+
+def runs_on_cudnn(device_type: str) -> bool:
+    """Whether the library's operators are cuDNN's on this kind of device."""
+    return device_type != "cpu"
+
+
+def in_one_piece(*weights: Tensor) -> tuple[Tensor, ...]:
+    """The same weights as parts of one buffer, one behind another, which is how cuDNN reads a layer of one direction.
+
+    Given apart it would put them together itself in one copy each, and warn at every call. The parameters themselves
+    stay apart, so that they can be replaced, shared and cast one by one.
+    """
+    flat = torch.cat([weight.reshape(-1) for weight in weights])
+    parts = flat.split([weight.numel() for weight in weights])
+    return tuple(part.view(weight.shape) for part, weight in zip(parts, weights, strict=True))
 
 
 def _holding_column(cell: RecurrentCell) -> Tensor:

@@ -64,8 +64,11 @@ class Kernel:
     def start(self, programs: int, *arguments: Tensor | int | None, **constants: Any) -> None:
         """Launch so many programs with the arguments in their order, and constants and compiler's options by name."""
         wide = all(launch.in_wide_loads(arguments[i]) for i in self._row_places)  # type: ignore[arg-type]
-        wide = wide and (is_wrap_triton_enabled() or self._aligned(arguments))
-        wrap_triton(self._forms[wide])[(programs,)](*arguments, WIDE=wide, **constants, **launch.fusion())
+        traced = is_wrap_triton_enabled()
+        wide = wide and (traced or self._aligned(arguments))
+        # torch 2.11 wraps no interpreted kernel, not even to launch it directly.
+        launcher = wrap_triton(self._forms[wide]) if traced else self._forms[wide]
+        launcher[(programs,)](*arguments, WIDE=wide, **constants, **launch.fusion())
 
     def _aligned(self, arguments: tuple) -> bool:
         given = (arguments[i] for i in self._aligned_places)

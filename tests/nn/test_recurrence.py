@@ -6,6 +6,7 @@ from seq2seq_fast import use_backend
 from seq2seq_fast.nn.cell_kinds import CELLS, make_cell
 from seq2seq_fast.nn.cells import hidden_of, map_state
 from seq2seq_fast.nn.recurrence import reverse_sequences, run_recurrence
+from tests.support.cudnn import Cudnn
 
 TORCH = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 
@@ -108,3 +109,49 @@ def test_reversal_keeps_padding_in_place():
     reversed_ = reverse_sequences(sequences, torch.tensor([3, 0])).squeeze(2)
     assert reversed_.tolist() == [[3, 2, 1, 4], [5, 6, 7, 8]]
     assert reverse_sequences(sequences, None).squeeze(2).tolist() == [[4, 3, 2, 1], [8, 7, 6, 5]]
+
+
+LIBRARY_PATHS = [(kind, lengths, bias) for kind in CELLS for lengths in (None, [5, 0, 3]) for bias in (True, False)]
+
+
+def library_case(kind, lengths, bias):
+    cell = make_cell(kind, 3, 4)
+    if not bias:
+        cell.bias_ih = cell.bias_hh = None
+    lengths = None if lengths is None else torch.tensor(lengths)
+    return cell, torch.randn(3, 5, 3, requires_grad=True), lengths
+
+
+def outcome(cell, inputs, lengths):
+    """Outputs, final states, and the gradients of a sum of them all."""
+    outputs, final = run_recurrence(cell, inputs, lengths=lengths)
+    parts = [outputs, *(final if isinstance(final, tuple) else (final,))]
+    loss = sum((part.float() * (1 + i)).sum() for i, part in enumerate(parts))
+    return parts, torch.autograd.grad(loss, [inputs, *cell.parameters()])
+
+
+@pytest.mark.parametrize("path", ["reference"], indirect=True)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(("kind", "lengths", "bias"), LIBRARY_PATHS)
+def test_on_a_gpu_the_library_computes_in_autocasts_dtype(kind, lengths, bias, dtype, monkeypatch):
+    cell, inputs, lengths = library_case(kind, lengths, bias)
+    exact, exact_grads = outcome(cell, inputs, lengths)
+    cudnn = Cudnn().install(monkeypatch)
+    with torch.autocast("cpu", dtype):
+        parts, grads = outcome(cell, inputs, lengths)
+    assert cudnn.calls == [dtype] and {part.dtype for part in parts} == {dtype}
+    assert [grad.dtype for grad in grads] == [grad.dtype for grad in exact_grads]
+    for found, expected in zip((*parts, *grads), (*exact, *exact_grads), strict=True):
+        torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize("path", ["reference"], indirect=True)
+@pytest.mark.parametrize(("kind", "lengths", "bias"), LIBRARY_PATHS)
+def test_on_a_gpu_the_library_gets_its_weights_in_one_piece(kind, lengths, bias, monkeypatch):
+    cell, inputs, lengths = library_case(kind, lengths, bias)
+    exact, exact_grads = outcome(cell, inputs, lengths)
+    cudnn = Cudnn().install(monkeypatch)
+    parts, grads = outcome(cell, inputs, lengths)
+    assert cudnn.calls == [torch.float32] and cudnn.copied == 0
+    for found, expected in zip((*parts, *grads), (*exact, *exact_grads), strict=True):
+        torch.testing.assert_close(found, expected)
