@@ -23,6 +23,7 @@ from seq2seq_fast.ops import (
     gru_cell,
     lstm_cell,
     use_backend,
+    use_tf32,
 )
 from seq2seq_fast.version import __version__
 
@@ -46,6 +47,7 @@ __all__ = [
     "lstm_cell",
     "nn",
     "use_backend",
+    "use_tf32",
 ]
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from seq2seq_fast import use_tf32
 from tests.support.triton_modes import pytest_ignore_collect, pytest_runtest_setup  # noqa: F401
 
 settings.register_profile(
@@ -20,6 +21,13 @@ settings.load_profile("fast")
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def exact_products():
+    """float32 is float32 on a GPU, in recurrences too: what is tested are the operators."""
+    with use_tf32(False):
+        yield
 
 
 @pytest.fixture

@@ -101,14 +101,3 @@ def poisoned_memory() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
         utilities.fill_uninitialized_memory = fill
-
-
-@contextmanager
-def exact_products() -> Iterator[None]:
-    """Matrix products in full float32: TF32 would be measured in place of the operators."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)

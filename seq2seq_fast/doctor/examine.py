@@ -10,7 +10,6 @@ import torch
 
 import seq2seq_fast
 from seq2seq_fast.cases import OPERATORS, Operator
-from seq2seq_fast.cases.evaluate import exact_products
 from seq2seq_fast.cases.race import one_line
 from seq2seq_fast.doctor.checks import Target, applicable, run_check
 from seq2seq_fast.doctor.console import Console
@@ -18,6 +17,7 @@ from seq2seq_fast.doctor.environment import describe
 from seq2seq_fast.doctor.report import CHECK_NOTE, timing_note
 from seq2seq_fast.doctor.results import Findings
 from seq2seq_fast.doctor.timings import Settings, time_operator
+from seq2seq_fast.ops import use_tf32
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # A machine whose cores are this busy gives timings that mean little.
@@ -55,7 +55,7 @@ def examine(plan: Plan, findings: Findings, console: Console) -> None:
     """Fill the findings, and tell them on the way. An interrupted run keeps what it has found until then."""
     began = time.perf_counter()
     try:
-        with exact_products():
+        with use_tf32(False):  # which would be measured in place of the operators
             served = _served(plan, findings)
             console.section(f"Checks on {plan.device.type}")
             console.note(CHECK_NOTE)

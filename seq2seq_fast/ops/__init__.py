@@ -10,6 +10,7 @@ from seq2seq_fast.ops.backends import BackendStatus, backends, register_backend,
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
+from seq2seq_fast.ops.tf32 import use_tf32
 
 register_backend("cpu", cpu.load())
 register_backend("triton", triton.load)
@@ -31,4 +32,5 @@ __all__ = [
     "lstm_cell",
     "recurrent_sequence",
     "use_backend",
+    "use_tf32",
 ]

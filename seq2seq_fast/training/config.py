@@ -254,7 +254,10 @@ class TrainingConfig:
         device: Where to train; auto takes a GPU where there is one.
         devices: Processes of this machine that train together, one a device. Under torchrun it is torchrun that says.
         nodes: Machines that train together, each with as many devices. Under torchrun it is torchrun that says.
-        precision: 32, bf16 (mixed), or 64.
+        precision: 32, bf16 (mixed: weights and their gradients stay in 32 bits), or 64; auto takes bf16 on a GPU that
+            has it, and 32 elsewhere.
+        tf32: On a GPU, multiply 32-bit numbers in TF32, in products and recurrences: several times as fast, good to
+            about three digits. Without it they are exact.
         seed: Of initial weights, dropout and shuffles.
         logger: Write the curves for TensorBoard, as a CSV file, or both.
         progress: Show the progress bar.
@@ -277,7 +280,8 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: Literal["32", "bf16", "64"] = "32"
+    precision: Literal["auto", "32", "bf16", "64"] = "auto"
+    tf32: bool = False
     seed: int = 1
     logger: Literal["tensorboard", "csv", "both"] = "both"
     progress: bool = True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -24,6 +25,7 @@ from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
 from seq2seq_fast.evaluation import choose_tokenizer
 from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.ops import use_tf32
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
@@ -144,7 +146,7 @@ def train(
             work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
             optimization=optimization, training=training, teacher_forcing=forcing, evaluation=evaluation,
         )  # fmt: skip
-        with _interruptible(last):
+        with _interruptible(last), use_tf32(training.tf32):
             trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     except BrokenPipeError:
         raise
@@ -204,6 +206,14 @@ def _processes(training: TrainingConfig) -> tuple[int, int]:
     return training.devices, training.nodes
 
 
+def _precision(training: TrainingConfig) -> str:
+    """Return the precision to train in, where the settings leave it open that of the device."""
+    if training.precision != "auto":
+        return training.precision
+    on_gpu = training.device != "cpu" and torch.cuda.is_available()
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+
+
 def _quiet_lightning() -> None:
     """Leave out what Lightning says of itself at each start."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -251,7 +261,7 @@ def _trainer(
         devices=devices,
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else "auto",
-        precision=_PRECISIONS[training.precision],
+        precision=_PRECISIONS[_precision(training)],
         max_epochs=-1 if training.max_epochs is None else training.max_epochs,
         gradient_clip_val=optimization.gradient_clip or None,
         accumulate_grad_batches=optimization.accumulate,

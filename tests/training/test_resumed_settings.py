@@ -84,6 +84,7 @@ OTHERS = {
 ELSEWHERE = {
     "data.dataset", "data.dataset_config", "data.dataset_streaming", "data.train_split", "data.validation_split",
     "data.source_language", "data.target_language", "training.device", "training.devices", "training.nodes",
+    "training.tf32",
     "training.resume", "training.overwrite", "model.share_embeddings",
 }  # fmt: skip
 BEGAN = {"optimization": {"schedule": "constant", "warmup_steps": 1}, "keep_best": 3, "keep_last": 3}

@@ -14,6 +14,8 @@ import torch
 from seq2seq_fast.data import InputError, read_pairs
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.evaluation import score
+from seq2seq_fast.training import run
+from seq2seq_fast.training.config import TrainingConfig
 from seq2seq_fast.training.module import TranslationModule
 from seq2seq_fast.training.run import train
 from tests.test_progress import Terminal
@@ -197,6 +199,33 @@ def test_bf16_learns_about_as_float32_does(corpus, tmp_path):
         losses[precision] = [float(row["train_loss"]) for row in metrics(tmp_path / precision) if row["train_loss"]]
         assert all(value.dtype == torch.float32 for value in weights(tmp_path / precision)[0].values())
     assert losses["bf16"] != losses["32"] and losses["bf16"] == pytest.approx(losses["32"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "gpu", "bf16", "taken"),
+    [
+        ("auto", "auto", False, False, "32"), ("auto", "auto", True, True, "bf16"), ("auto", "cuda", True, False, "32"),
+        ("auto", "cpu", True, True, "32"), ("32", "auto", True, True, "32"), ("bf16", "cpu", False, False, "bf16"),
+    ],
+)  # fmt: skip
+def test_precision_is_that_of_the_device_unless_it_is_named(asked, device, gpu, bf16, taken, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    assert run._precision(TrainingConfig(precision=asked, device=device)) == taken
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_32_bits_are_exact_in_products_and_recurrences_unless_tf32_is_asked_for(corpus, tmp_path, monkeypatch, tf32):
+    backends, seen = torch.backends, set()
+
+    def step(self, *arguments):
+        seen.add((backends.cuda.matmul.fp32_precision, backends.cudnn.rnn.fp32_precision))
+        return training_step(self, *arguments)
+
+    training_step = TranslationModule.training_step
+    monkeypatch.setattr(TranslationModule, "training_step", step)
+    train(*settings(corpus, tmp_path / "model", max_steps=1, tf32=tf32))
+    assert seen == {("tf32", "tf32") if tf32 else ("ieee", "ieee")}
 
 
 def test_accumulated_batches_make_one_step(corpus, tmp_path):
