@@ -15,7 +15,8 @@ def use_tf32(enabled: bool) -> Iterator[None]:
     TF32 keeps 8 of float32's exponent bits and 10 of its 23 bits after the point: products are several times as fast
     and good to about three digits. PyTorch has a setting for matrix products, off by default, and one for cuDNN's
     recurrences and convolutions, on by default: an encoder in float32 is then less accurate than its decoder. Here they
-    are one. Processors that multiply TF32 follow it too; other dtypes are not touched. It holds for the whole process, all threads.
+    are one. Processors that multiply TF32 follow it too; other dtypes are not touched. It holds for the whole process,
+    all threads.
 
     >>> with seq2seq_fast.use_tf32(False):
     ...     exact = model(source, lengths, target).logits
