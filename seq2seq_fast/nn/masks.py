@@ -17,7 +17,7 @@ def attended_positions(
     """
     batch, source = values.shape[:2]
     if mask is not None:
-        check_mask("mask", mask, batch, source, values.device)
+        mask = check_mask("mask", mask, batch, source, values.device)
     if lengths is None:
         return None, mask
     lengths = check_lengths(lengths, batch, source, values.device)

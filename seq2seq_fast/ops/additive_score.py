@@ -6,20 +6,32 @@ import torch
 from torch import Tensor
 
 from seq2seq_fast import reference
-from seq2seq_fast.ops.additive_attention import fused_source, prepare_query
+from seq2seq_fast.ops.additive_attention import prepare_query, prepared_scores
 from seq2seq_fast.ops.attention_memory import AttentionMemory
-from seq2seq_fast.ops.autograd import no_autocast
-from seq2seq_fast.ops.backends import choose_backend, raw
+from seq2seq_fast.ops.backends import choose_backend
 from seq2seq_fast.ops.derivatives import declare_derivative
+from seq2seq_fast.ops.positions import positions_of
+from seq2seq_fast.ops.weighting import check_clip, clipped
 
 
-def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend: str | None = None) -> Tensor:
+def additive_score(
+    query: Tensor,
+    memory: AttentionMemory,
+    v: Tensor,
+    *,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    clip: float | None = None,
+    backend: str | None = None,
+) -> Tensor:
     """``scores_ij = v^T tanh(query_i + keys_j)`` (arXiv 1409.0473, section A.1.2).
 
     Args:
         query: [B, A] or [B, Tq, A].
         memory: from :func:`seq2seq_fast.attention_memory`.
         v: [A].
+        lengths, mask: what this call may attend, beyond the memory's own limits; as in :func:`seq2seq_fast.attend`.
+        clip: C makes the score ``C tanh(score)`` (Bello et al. 2016, arXiv 1611.09940, equation 16). Masks come after.
         backend: "reference", "cpu", "triton" or "cuda"; by default chosen from the device.
 
     Returns:
@@ -32,14 +44,11 @@ def additive_score(query: Tensor, memory: AttentionMemory, v: Tensor, *, backend
     single = query.dim() == 2
     if single:
         query = query.unsqueeze(1)
-    chosen = choose_backend(backend, memory.keys)
-    if chosen == "reference":
-        with no_autocast(query.device.type):
-            scores = reference.additive_score(query, memory.keys, v)
-    else:
-        scores = raw(chosen).additive_score_forward(query, memory.keys, *fused_source(memory, chosen), v)
-    if memory.attended is not None:
-        scores = scores.masked_fill(~memory.attended.unsqueeze(1), -torch.inf)
+    check_clip(clip)
+    attended = positions_of(memory, query.shape[1], lengths, mask).attended
+    scores = clipped(prepared_scores(query, memory, v, choose_backend(backend, memory.keys)), clip)
+    if attended is not None:
+        scores = scores.masked_fill(~attended, -torch.inf)
     return scores.squeeze(1) if single else scores
 
 

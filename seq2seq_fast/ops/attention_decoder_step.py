@@ -18,6 +18,7 @@ from seq2seq_fast.ops.checks import check_tensor
 from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import gru_cell
 from seq2seq_fast.ops.lstm_cell import lstm_cell
+from seq2seq_fast.ops.positions import positions_of
 from seq2seq_fast.ops.record import register_record
 
 
@@ -121,7 +122,7 @@ def _differentiable_step(backend, input, hidden, cell_state, memory, parameters,
     if state_mask is not None:
         hidden = hidden * state_mask
     query = F.linear(hidden.to(input.dtype), query_weight, query_bias)
-    context, weights = attend_prepared(query, memory, v, True, backend)
+    context, weights = attend_prepared(query, memory, v, positions_of(memory, query.shape[1]), True, backend)
     rows = torch.cat([input, context], dim=-1).flatten(0, 1)
     flat = hidden.flatten(0, 1)
     recurrent = (weight_ih, weight_hh, bias_ih, bias_hh)

@@ -74,7 +74,7 @@ def attention_memory(
         keys: [B, Tx, A] floating point, the projected annotations ``U_a h_j``.
         values: [B, Tx, D] of the same dtype and device, the annotations ``h_j``.
         lengths: [B] integers from 0 to Tx: positions from there on are masked.
-        mask: [B, Tx] bool, True attends. With both, a position needs both.
+        mask: [B, Tx] or [B, 1, Tx] bool, True attends. With both, a position needs both.
         context_weight: [G H, D], the columns of a cell's ``weight_ih`` that read the context. With it the memory keeps
             ``values context_weight^T``, and a decoder step no longer multiplies the context.
 
@@ -87,8 +87,8 @@ def attention_memory(
 def make_memory(
     keys: Tensor,
     values: Tensor,
-    lengths: Tensor | None,
-    mask: Tensor | None,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
     context_weight: Tensor | None = None,
     backend: str | None = None,
 ) -> AttentionMemory:
@@ -101,7 +101,7 @@ def make_memory(
     if lengths is not None:
         lengths = check_lengths(lengths, batch, source, keys.device)
     if mask is not None:
-        check_mask("mask", mask, batch, source, keys.device)
+        mask = check_mask("mask", mask, batch, source, keys.device)
     if context_weight is not None:
         check_tensor("context_weight", context_weight, "[G H, D]", None, values.shape[2])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -42,15 +44,35 @@ def check_tokens(name: str, tokens: Tensor) -> None:
         raise TypeError(f"{name} must be int64 or int32 tokens; got {tokens.dtype}")
 
 
+def as_lengths(lengths: Any) -> Tensor | None:
+    """``lengths`` as a tensor, given as one or as a list, a tuple or a numpy array; None stays None."""
+    if lengths is None or isinstance(lengths, Tensor):
+        return lengths
+    try:
+        found = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"lengths must be integers [B]; got {type(lengths).__name__}: {error}") from None
+    return found.to(torch.int64) if found.numel() == 0 else found
+
+
 def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device) -> Tensor:
     """``lengths`` [B] of an integer dtype, as int64 on ``device``.
 
     Values outside 0 to Tx are an error for CPU tensors. Elsewhere, and while torch.compile traces, reading them would
     stop the stream or break the graph, so they are clamped.
     """
+    given = as_lengths(lengths)
+    assert given is not None
+    lengths = given
     check_tensor("lengths", lengths, "[B]", batch)
-    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
-        raise TypeError(f"lengths must be integers; got {lengths.dtype}")
+    if lengths.dtype.is_floating_point:
+        raise TypeError(
+            f"lengths must be integers; got {lengths.dtype}. Relative lengths become counts by "
+            f"(lengths * {source}).round().long()"
+        )
+    if lengths.dtype.is_complex or lengths.dtype == torch.bool:
+        hint = "; give a mask as mask=" if lengths.dtype == torch.bool else ""
+        raise TypeError(f"lengths must be integers; got {lengths.dtype}{hint}")
     if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
         low, high = (int(x) for x in lengths.aminmax())
         if low < 0 or high > source:
@@ -59,13 +81,16 @@ def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device
     return lengths.to(device=device, dtype=torch.int64, non_blocking=True).clamp(0, source)
 
 
-def check_mask(name: str, mask: Tensor, batch: int, source: int, device: torch.device) -> None:
-    """``mask`` [B, Tx] bool on ``device``; True attends."""
+def check_mask(name: str, mask: Tensor, batch: int, source: int, device: torch.device) -> Tensor:
+    """``mask`` [B, Tx] or [B, 1, Tx] bool on ``device``, True attends; as [B, Tx]."""
+    if isinstance(mask, Tensor) and mask.dim() == 3 and mask.shape[1] == 1:
+        mask = mask.squeeze(1)
     check_tensor(name, mask, "[B, Tx]", batch, source)
     if mask.dtype != torch.bool:
         raise TypeError(f"{name} must be boolean, True where a position may be attended; got {mask.dtype}")
     if mask.device != device:
         raise ValueError(f"{name} must be on the device of keys, {device}; got {mask.device}")
+    return mask
 
 
 def check_constant(name: str, tensor: Tensor) -> None:

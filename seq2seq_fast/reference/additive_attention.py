@@ -8,6 +8,7 @@ query (location features, coverage): they then are [B, Tq, Tx, A].
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seq2seq_fast.reference.precision import accumulation_dtype
@@ -21,16 +22,29 @@ def additive_score(query: Tensor, keys: Tensor, v: Tensor) -> Tensor:
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis of the positions where ``mask`` [B, Tx] is True.
+    """Softmax over the last axis of scores [B, Tq, Tx], where ``mask`` [B, Tx] or [B, 1 or Tq, Tx] is True.
 
     Masked positions get exactly 0, and so does every position of a row with nothing to attend.
     """
     if mask is None:
         return torch.softmax(scores, dim=-1)
-    attended = mask.unsqueeze(1)
+    attended = mask.unsqueeze(1) if mask.dim() == 2 else mask
     # A row of -inf alone would be NaN, in its gradient too: such a row is given zeros instead, and masked afterwards.
     hidden = ~attended & attended.any(dim=-1, keepdim=True)
     return torch.softmax(scores.masked_fill(hidden, -torch.inf), dim=-1).masked_fill(~attended, 0.0)
+
+
+def normalize(scores: Tensor, mask: Tensor | None, normalization: str) -> Tensor:
+    """Scores [B, Tq, Tx] to weights; ``mask`` as in :func:`masked_softmax`, with exactly 0 where it is False.
+
+    "softmax"; "sigmoid", ``sigma(e_j) / sum_k sigma(e_k)`` (Chorowski et al. 2015, arXiv 1506.07503, equation 13); or
+    "none", the scores themselves.
+    """
+    if normalization == "softmax":
+        return masked_softmax(scores, mask)
+    if normalization == "sigmoid":
+        return masked_softmax(F.logsigmoid(scores), mask)  # e^(log sigma) / sum: nothing underflows
+    return scores if mask is None else scores.masked_fill(~(mask.unsqueeze(1) if mask.dim() == 2 else mask), 0.0)
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
