@@ -8,7 +8,7 @@ BUILD := $(wildcard build_support/*.py)
 CXX_FILES := $(filter %.cpp %.h %.cu %.cuh,$(CSRC))
 OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_score.py gru_cell.py lstm_cell.py \
 	attention_decoder.py attention_decoder_step.py recurrent_sequence.py)
-PROOFS := tests/csrc tests/cuda_kernels tests/emulators tests/triton_kernels tests/examples tests/training \
+PROOFS := tests/nn tests/csrc tests/cuda_kernels tests/emulators tests/triton_kernels tests/examples tests/training \
 	tests/benchmarks tests/test_demo.py tests/test_wheel.py
 
 .PHONY: help setup demo test lint prove bench wheel format clean

