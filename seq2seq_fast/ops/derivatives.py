@@ -5,7 +5,7 @@ differentiated alike. Its kernel for autograd and for the transforms of ``torch.
 
 - Its backward is the raw operator ``NAME_backward`` of ``NAME_forward``, which gets by name what forward was given and
   returned; where there is none, the gradient is that of the reference formula.
-- Second derivatives are those of the reference formula.
+- Second derivatives and forward-mode ones are those of the reference formula.
 - Its rule for ``vmap`` calls the operator once for each of the mapped entries.
 
 Each operator's file says what this needs to know of it, with :func:`declare_derivative`.
@@ -35,8 +35,13 @@ class Derivative:
     """What the derivative of a raw operator is made of; see :func:`declare_derivative`."""
 
     formula: Formula
-    outputs: tuple[str, ...]
-    inputs: tuple[tuple[str, ...], ...]
+    outputs: Sequence[str]
+    inputs: Sequence[Sequence[str]]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Those that have gradients."""
+        return [name for group in self.inputs for name in group]
 
 
 DERIVATIVES: dict[str, Derivative] = {}
@@ -67,21 +72,21 @@ def register(library: torch.library.Library, schemas: Mapping[str, str], *, over
         function = _raw_function(library.ns, name, schemas)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*operators may also be overridden")
-            library.impl(name, _autograd_kernel(function), "Autograd", allow_override=override)
-        library.impl(name, function.apply, "FuncTorchDynamicLayerFrontMode")
+            library.impl(name, _kernel(function), "Autograd", allow_override=override)
+        library.impl(name, _kernel(function), "FuncTorchDynamicLayerFrontMode")
 
 
-def _autograd_kernel(function: Any) -> Callable:
-    def autograd(*arguments):
-        if forward_ad._current_level >= 0 or (torch.is_grad_enabled() and any(map(_requires_grad, arguments))):
-            return function.apply(*arguments)
-        return function.forward(*arguments)
-
-    return autograd
+def _kernel(function: Any) -> Callable:
+    return lambda *arguments: _call(function, arguments)
 
 
-def _requires_grad(argument: Any) -> bool:
-    return isinstance(argument, Tensor) and argument.requires_grad
+def _call(function: Any, arguments: Sequence[Any]) -> Any:
+    """The function, recorded where somebody may differentiate it or transforms it."""
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return function.apply(*arguments)
+    if torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        return function.apply(*arguments)
+    return function.forward(*arguments)
 
 
 def _raw_function(namespace: str, name: str, schemas: Mapping[str, str]) -> Any:
@@ -90,16 +95,17 @@ def _raw_function(namespace: str, name: str, schemas: Mapping[str, str]) -> Any:
     schema = torch._C.parse_schema(name + schemas[name])
     arguments, outputs = [argument.name for argument in schema.arguments], _names(schema.returns)
     if name.endswith("_backward"):
-        return _function(name, operator, arguments, outputs, outputs, (), _refuse(namespace, name))
+        return _function(
+            name, operator, arguments, outputs, Derivative(_refusal(namespace, name), outputs, (arguments,))
+        )
     derivative = DERIVATIVES[name]
     backward = name.removesuffix("_forward") + "_backward"
     if backward not in schemas:
-        gradients = _through_formula(derivative)
-        return _function(name, operator, arguments, outputs, derivative.outputs, arguments, gradients)
+        return _function(name, operator, arguments, outputs, derivative)
     backward_schema = torch._C.parse_schema(backward + schemas[backward])
     gradients = _through_backward(namespace, backward, backward_schema, derivative, arguments)
     kept = (*arguments, *(argument.name for argument in backward_schema.arguments))
-    return _function(name, operator, arguments, outputs, derivative.outputs, kept, gradients)
+    return _function(name, operator, arguments, outputs, derivative, kept, gradients)
 
 
 def _names(returns: Sequence[Any]) -> list[str]:
@@ -111,11 +117,22 @@ def _function(
     operator: Callable,
     arguments: Sequence[str],
     outputs: Sequence[str],
-    differentiable: Sequence[str],
-    kept: Sequence[str],
-    gradients: Gradients,
+    derivative: Derivative,
+    kept: Sequence[str] | None = None,
+    gradients: Gradients | None = None,
 ) -> Any:
-    """An autograd function of an operator's arguments; ``kept`` names those and the outputs that gradients read."""
+    """An autograd function of an operator's arguments.
+
+    ``kept`` names the arguments and outputs that ``gradients`` and the formula read; by default all arguments and the
+    formula's gradients.
+    """
+    gradients = gradients or _through_formula(derivative)
+    places = {n: i for i, n in enumerate((*arguments, *outputs)) if n in (kept or arguments)}
+    differentiable = [n in derivative.outputs for n in outputs]
+
+    def kept_of(ctx: Any) -> dict[str, Any]:
+        pairs = zip(ctx.saved_tensors, ctx.constants, strict=True)
+        return dict(zip(places, (value if tensor is None else tensor for tensor, value in pairs), strict=True))
 
     class Raw(torch.autograd.Function):
         @classmethod
@@ -132,24 +149,33 @@ def _function(
 
         @staticmethod
         def setup_context(ctx, inputs, output):
-            results = dict(zip(outputs, output if isinstance(output, (tuple, list)) else (output,), strict=True))
+            results = tuple(output) if isinstance(output, (tuple, list)) else (output,)
             ctx.set_materialize_grads(False)
-            ctx.mark_non_differentiable(*(tensor for n, tensor in results.items() if n not in differentiable))
-            named = dict(zip(arguments, inputs, strict=True)) | results
-            named = {n: value for n, value in named.items() if n in kept}
-            tensors = {n: value for n, value in named.items() if isinstance(value, Tensor)}
-            ctx.constants, ctx.tensors = {n: value for n, value in named.items() if n not in tensors}, tuple(tensors)
-            ctx.save_for_backward(*tensors.values())
+            ctx.mark_non_differentiable(*(t for t, has in zip(results, differentiable, strict=True) if not has))
+            values = (*inputs, *results)
+            kept = [values[i] for i in places.values()]
+            tensors = [value if isinstance(value, Tensor) else None for value in kept]
+            ctx.constants = [None if isinstance(value, Tensor) else value for value in kept]
+            ctx.save_for_backward(*tensors)
+            if forward_ad._current_level >= 0:
+                ctx.save_for_forward(*tensors)
+                ctx.results = [(t.shape, t.dtype, t.device) for t in results]
 
         @staticmethod
         def backward(ctx, *grads):
             if all(grad is None for grad in grads):
                 return (None,) * len(arguments)
-            named = ctx.constants | dict(zip(ctx.tensors, ctx.saved_tensors, strict=True))
             needed = [n for n, need in zip(arguments, ctx.needs_input_grad, strict=True) if need]
             with no_autocast(next(grad for grad in grads if grad is not None).device.type):
-                found = gradients(named, dict(zip(outputs, grads, strict=True)), needed)
+                found = gradients(kept_of(ctx), dict(zip(outputs, grads, strict=True)), needed)
             return tuple(found.get(n) for n in arguments)
+
+        @staticmethod
+        def jvp(ctx, *tangents):
+            named = {n: value for n, value in kept_of(ctx).items() if n in arguments}
+            found = _forward_mode(derivative, named, dict(zip(arguments, tangents, strict=True)))
+            parts = zip(outputs, differentiable, ctx.results, strict=True)
+            return tuple(_shaped(found.get(n), *result) if has else None for n, has, result in parts)
 
         @staticmethod
         def vmap(info, in_dims, *inputs):
@@ -159,30 +185,53 @@ def _function(
     return Raw
 
 
-def _refuse(namespace: str, name: str) -> Gradients:
-    def gradients(named: Named, grads: Named, needed: Sequence[str]) -> dict[str, Tensor]:
+def _refusal(namespace: str, name: str) -> Formula:
+    def formula(**named: Any) -> list[Tensor | None]:
         raise NotImplementedError(f"{namespace}::{name} has no derivative: differentiate the public operators instead")
 
-    return gradients
+    return formula
+
+
+def _outputs(derivative: Derivative, named: Named) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The formula as a function of some of its arguments, the others as in ``named``."""
+
+    def outputs(some: dict[str, Tensor]) -> dict[str, Tensor]:
+        found = zip(derivative.outputs, derivative.formula(**{**named, **some}), strict=True)
+        return {n: output for n, output in found if output is not None}
+
+    return outputs
 
 
 def _through_formula(derivative: Derivative) -> Gradients:
     """Gradients of the reference formula, which can be differentiated once more."""
-    arguments = [n for group in derivative.inputs for n in group]
 
     def gradients(named: Named, grads: Named, needed: Sequence[str]) -> dict[str, Tensor]:
-        wanted = {n: named[n] for n in needed if n in arguments}
+        wanted = {n: named[n] for n in needed if n in derivative.arguments}
         if not wanted:
             return {}
-
-        def outputs_with_gradients(wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-            outputs = zip(derivative.outputs, derivative.formula(**{**named, **wanted}), strict=True)
-            return {n: output for n, output in outputs if output is not None and grads[n] is not None}
-
-        outputs, pull = torch.func.vjp(outputs_with_gradients, wanted)
-        return pull({n: grads[n].to(output.dtype) for n, output in outputs.items()})[0]
+        outputs, pull = torch.func.vjp(_outputs(derivative, named), wanted)
+        given = {n: torch.zeros_like(o) if grads[n] is None else grads[n].to(o.dtype) for n, o in outputs.items()}
+        return pull(given)[0]
 
     return gradients
+
+
+def _forward_mode(derivative: Derivative, named: Named, tangents: Named) -> dict[str, Tensor]:
+    """Tangents of the outputs: the vector-Jacobian product is linear, and its own product is the Jacobian's."""
+    given = {n: tangents[n] for n in derivative.arguments if isinstance(tangents[n], Tensor)}
+    if not given or not derivative.outputs:
+        return {}
+    outputs, pull = torch.func.vjp(_outputs(derivative, named), {n: named[n] for n in given})
+    zeros = {n: torch.zeros_like(output) for n, output in outputs.items()}
+    _, push = torch.func.vjp(lambda cotangents: pull(cotangents)[0], zeros)
+    return push(given)[0]
+
+
+def _shaped(tangent: Tensor | None, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tangent in the dtype of its output; zeros where the output was not asked for."""
+    if tangent is None or tangent.shape != shape:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return tangent.to(dtype)
 
 
 def _through_backward(
@@ -210,9 +259,8 @@ def _through_backward(
         lambda *inputs: operator(*inputs[: len(read)]),
         names,
         results,
-        results,
+        Derivative(formula, results, groups),
         [*grads_read, *arguments, "needs"],
-        _through_formula(Derivative(formula, tuple(results), groups)),
     )
 
     def gradients(named: Named, grads: Named, needed: Sequence[str]) -> dict[str, Tensor]:
@@ -224,7 +272,7 @@ def _through_backward(
         if not any(needs):
             return {}
         everything = {**named, **given, "needs": needs}
-        found = function.apply(*(everything[n] for n in names))
+        found = _call(function, [everything[n] for n in names])
         pairs = [(n, t) for group, t in zip(derivative.inputs, found, strict=True) for n in group if n in needed]
         return {n: t.to(named[n].dtype) for n, t in pairs}
 
