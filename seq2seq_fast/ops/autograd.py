@@ -10,16 +10,22 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
+@torch.compiler.assume_constant_result
+def autocast_available(device_type: str) -> bool:
+    """Whether torch.autocast knows the device; torch 2.11 cannot trace the question."""
+    return torch.amp.is_autocast_available(device_type)
+
+
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Autocast off on this device, where it is on: elsewhere it would only be a part of every exported graph."""
-    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+    if not autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 
 
 def autocast_to(device_type: str) -> torch.dtype | None:
     """The dtype that torch.autocast asks for on this device; None where it is off."""
-    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+    if not autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
         return None
     return torch.get_autocast_dtype(device_type)
 
@@ -43,7 +49,9 @@ def needs_grad(*tensors: Tensor | None) -> bool:
     """Whether the call may be differentiated: transforms of torch.func do not show it in ``requires_grad``."""
     if forward_ad._current_level >= 0 or _transformed():
         return True
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    # torch.jit.trace traces twice, once without gradients, and wants the same graph.
+    recording = torch.is_grad_enabled() or torch.jit.is_tracing()
+    return recording and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _transformed() -> bool:

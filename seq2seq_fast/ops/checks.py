@@ -11,7 +11,8 @@ from torch import Tensor
 def check_tensor(name: str, tensor: Tensor, layout: str, *sizes: int | None) -> None:
     """``tensor`` must have the sizes (None: any), written for people as ``layout``, "[B, Tx, A]"."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a tensor {layout}; got {type(tensor).__name__}")
+        instead = ": torch.export traces the operators" if isinstance(tensor, torch.fx.Proxy) else ""
+        raise TypeError(f"{name} must be a tensor {layout}; got {type(tensor).__name__}{instead}")
     if tensor.is_nested:
         raise TypeError(f"{name} must be a dense tensor {layout}; got a nested tensor: pad it and give lengths")
     if tensor.layout != torch.strided:
@@ -19,6 +20,8 @@ def check_tensor(name: str, tensor: Tensor, layout: str, *sizes: int | None) -> 
     shape = tensor.shape
     if len(shape) != len(sizes):
         raise ValueError(f"{name} must have {len(sizes)} dimensions, {layout}; got shape {tuple(shape)}")
+    if torch.jit.is_tracing():
+        return  # Sizes are nodes of the graph there; comparing them would only warn.
     for actual, wanted in zip(shape, sizes, strict=True):
         if wanted is not None and actual != wanted:
             want = ", ".join("any" if size is None else str(size) for size in sizes)
@@ -58,8 +61,8 @@ def as_lengths(lengths: Any) -> Tensor | None:
 def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device) -> Tensor:
     """``lengths`` [B] of an integer dtype, as int64 on ``device``.
 
-    Values outside 0 to Tx are an error for CPU tensors. Elsewhere, and while torch.compile traces, reading them would
-    stop the stream or break the graph, so they are clamped.
+    Values outside 0 to Tx are an error for CPU tensors. Elsewhere, and where a tracer or a transform looks on, reading
+    them would stop the stream or break the graph, so they are clamped.
     """
     given = as_lengths(lengths)
     assert given is not None
@@ -73,12 +76,19 @@ def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device
     if lengths.dtype.is_complex or lengths.dtype == torch.bool:
         hint = "; give a mask as mask=" if lengths.dtype == torch.bool else ""
         raise TypeError(f"lengths must be integers; got {lengths.dtype}{hint}")
-    if lengths.device.type == "cpu" and not torch.compiler.is_compiling() and lengths.numel():
+    if lengths.device.type == "cpu" and not watched() and lengths.numel():
         low, high = (int(x) for x in lengths.aminmax())
         if low < 0 or high > source:
             raise ValueError(f"lengths must lie between 0 and the source's {source} positions; got {low} to {high}")
         return lengths.to(device=device, dtype=torch.int64, non_blocking=True)
     return lengths.to(device=device, dtype=torch.int64, non_blocking=True).clamp(0, source)
+
+
+def watched() -> bool:
+    """Whether a tensor's numbers may not be read: a tracer, a fake mode or a transform of torch.func looks on."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return True
+    return torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def check_mask(name: str, mask: Tensor, batch: int, source: int, device: torch.device) -> Tensor:

@@ -126,7 +126,7 @@ def _function(
     ``kept`` names the arguments and outputs that ``gradients`` and the formula read; by default all arguments and the
     formula's gradients.
     """
-    gradients = gradients or _through_formula(derivative)
+    gradients_of = gradients or _through_formula(derivative)
     places = {n: i for i, n in enumerate((*arguments, *outputs)) if n in (kept or arguments)}
     differentiable = [n in derivative.outputs for n in outputs]
 
@@ -167,7 +167,7 @@ def _function(
                 return (None,) * len(arguments)
             needed = [n for n, need in zip(arguments, ctx.needs_input_grad, strict=True) if need]
             with no_autocast(next(grad for grad in grads if grad is not None).device.type):
-                found = gradients(kept_of(ctx), dict(zip(outputs, grads, strict=True)), needed)
+                found = gradients_of(kept_of(ctx), dict(zip(outputs, grads, strict=True)), needed)
             return tuple(found.get(n) for n in arguments)
 
         @staticmethod
