@@ -23,7 +23,7 @@ def make_parser() -> ArgumentParser:
         usage="seq2seq-fast evaluate MODEL --src FILE --ref FILE [--FLAG VALUE ...]",
         exit_on_error=False,
     )
-    add_search(parser)
+    add_search(parser, long=True)
     parser.add_argument("--src", type=str, required=True, help="Source sentences, one a line.")
     parser.add_argument("--ref", type=str, required=True, help="Reference translations, line by line.")
     parser.add_argument("--output", type=str, default=None, help="File to write the translations to.")
@@ -45,6 +45,7 @@ def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import read_pairs
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.decoding import Translator
+    from seq2seq_fast.decoding.long_sentences import search_each
     from seq2seq_fast.evaluation import choose_tokenizer, score
     from seq2seq_fast.progress import Progress, tell
 
@@ -57,7 +58,9 @@ def run(namespace: Namespace) -> None:
 
     def translate(by: Translator, what: str = "translate") -> list[str]:
         with Progress(what, "sentences", len(sources)) as shown:
-            return by.translate(sources, search, told=shown.add, origin=(f"{namespace.src}: line", 1))
+            origin = (f"{namespace.src}: line", 1)
+            found = search_each(by, sources, search, namespace.long, told=shown.add, origin=origin)
+            return [translations[0].text for translations in found]
 
     started = time.perf_counter()
     hypotheses = translate(translator)

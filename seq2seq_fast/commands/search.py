@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from seq2seq_fast.decoding import Translator
 
 
-def add_search(parser: ArgumentParser) -> None:
+def add_search(parser: ArgumentParser, *, long: bool = False) -> None:
+    """Add the model, the search and the device; ``long`` adds what to do with sentences that are too long."""
     from seq2seq_fast.decoding import SearchConfig
 
     parser.add_argument("model", type=str, help="Model folder that the train command wrote.")
@@ -30,6 +31,15 @@ def add_search(parser: ArgumentParser) -> None:
         help="What an ensemble averages.",
     )
     parser.add_class_arguments(SearchConfig, "search")
+    if long:
+        parser.add_argument(
+            "--long",
+            type=Literal["refuse", "cut", "split", "skip"],
+            default="refuse",
+            help="What to do with a sentence of more than search.max_source_length pieces, or too long for the memory: "
+            "end there with an error; translate its beginning; translate its parts, cut at sentence ends; or leave its "
+            "translation empty.",
+        )
     parser.add_argument("--device", type=str, default="cpu", help="Where to translate: cpu, cuda, cuda:1, ...")
 
 

@@ -26,7 +26,7 @@ def make_parser() -> ArgumentParser:
         usage="seq2seq-fast translate MODEL [INPUT] [--FLAG VALUE ...]",
         exit_on_error=False,
     )
-    add_search(parser)
+    add_search(parser, long=True)
     parser.add_argument("input", type=str, nargs="?", default="-", help="Text file (.gz too); - is standard input.")
     parser.add_argument(
         "--n_best",
@@ -56,6 +56,7 @@ def make_parser() -> ArgumentParser:
 
 def run(namespace: Namespace) -> None:
     from seq2seq_fast.data import InputError
+    from seq2seq_fast.decoding.long_sentences import search_each
     from seq2seq_fast.progress import Progress
 
     check_standard_output()
@@ -73,9 +74,11 @@ def run(namespace: Namespace) -> None:
     with Progress("translate", "lines", shown=not sys.stdout.isatty()) as shown:
         for block in _blocks(_sentences(namespace), lines):
             sentences, prefixes = zip(*block, strict=True)
-            translations = translator.search(
+            translations = search_each(
+                translator,
                 sentences,
                 search,
+                namespace.long,
                 n_best=namespace.n_best,
                 prefixes=prefixes,
                 told=shown.add,
@@ -113,10 +116,10 @@ def _name(namespace: Namespace) -> str:
 def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
     """Yield each sentence with what its translation must begin with."""
     from seq2seq_fast.data import InputError, read_lines
-    from seq2seq_fast.data.text import decode_lines
 
     name = _name(namespace)
-    lines = decode_lines(sys.stdin.buffer, name) if namespace.input == "-" else read_lines(name)
+    endless: Any = "cut" if namespace.long == "split" else namespace.long
+    lines = _standard_input(endless) if namespace.input == "-" else read_lines(name, endless)
     if namespace.prefixes is None:
         for line in lines:
             yield line, namespace.prefix
@@ -127,12 +130,33 @@ def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
         yield line, prefix
 
 
+def _standard_input(endless: Any) -> Iterator[str]:
+    from seq2seq_fast.data import InputError
+    from seq2seq_fast.data.text import decode_lines
+
+    try:
+        yield from decode_lines(sys.stdin.buffer, "standard input", endless)
+    except OSError as error:
+        raise InputError(f"standard input: cannot be read ({error.strerror or error})") from None
+
+
 def _blocks(lines: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+    """Yield so many lines at a time, and those before a line that cannot be read."""
+    from seq2seq_fast.data import InputError
+
     block: list[tuple[str, str]] = []
-    for line in lines:
-        block.append(line)
-        if len(block) == size:
+    unreadable: InputError | None = None
+    while unreadable is None:
+        try:
+            line = next(lines, None)
+        except InputError as error:
+            line, unreadable = None, error
+        if line is not None:
+            block.append(line)
+        if block and (line is None or len(block) == size):
             yield block
             block = []
-    if block:
-        yield block
+        if line is None:
+            break
+    if unreadable is not None:
+        raise unreadable

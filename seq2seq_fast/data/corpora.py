@@ -195,6 +195,8 @@ def sample(pairs: Iterable[SentencePair], size: int, seed: int) -> list[Sentence
 
 def _content(path: Path) -> str:
     digest = hashlib.sha256()
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file: data.cache reads the text more than once")
     try:
         with path.open("rb") as stream:
             while block := stream.read(2**20):

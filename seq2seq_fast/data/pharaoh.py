@@ -11,8 +11,8 @@ from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.text import read_lines
 
 Links = tuple[tuple[int, int], ...]
-_LINK = re.compile(r"(\d+)-(\d+)")
-_GOLD_LINK = re.compile(r"(\d+)([-?p])(\d+)")
+_LINK = re.compile(r"(\d{1,9})-(\d{1,9})")
+_GOLD_LINK = re.compile(r"(\d{1,9})([-?p])(\d{1,9})")
 
 
 def read_pharaoh(path: str | Path) -> list[Links]:

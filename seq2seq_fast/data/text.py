@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.progress import tell
+
+# Bytes, the line break among them: far more than any model reads, and few enough for any memory.
+LONGEST_LINE = 2**20
+# Of a longer one so many times as much is read to find its end.
+_MOST_BLOCKS = 1024
+Endless = Literal["refuse", "cut", "skip"]
 
 
 class SentencePair(NamedTuple):
@@ -19,19 +26,25 @@ class SentencePair(NamedTuple):
     target: str
 
 
-def read_lines(path: str | Path) -> Iterator[str]:
+def read_lines(path: str | Path, endless: Endless = "refuse") -> Iterator[str]:
     """Yield the lines of a UTF-8 text file, without their line breaks.
 
     A name that ends in ``.gz`` is decompressed. Lines end at a line feed, with or without a carriage return before it,
     and at nothing else, so a sign that Unicode also counts as a line break cannot shift one side of a corpus.
 
+    Args:
+        path: the file.
+        endless: what becomes of a line of more than `LONGEST_LINE` bytes: an error; its beginning; or an empty line.
+            What is left out is told on standard error.
+
     Raises:
-        InputError: the file is missing, unreadable, no gzip file, or not UTF-8 (naming the line).
+        InputError: the file is missing, unreadable, no gzip file, or not UTF-8 or has a line without end (naming the
+            line).
     """
     path = Path(path)
     try:
         with _open(path) as stream:
-            yield from decode_lines(stream, str(path))
+            yield from decode_lines(stream, str(path), endless)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -42,9 +55,13 @@ def read_lines(path: str | Path) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+def decode_lines(stream: BinaryIO, name: str, endless: Endless = "refuse") -> Iterator[str]:
     """Decode lines of bytes as UTF-8; ``name`` stands in the error, as the file does in that of `read_lines`."""
-    for number, line in enumerate(stream, start=1):
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            line = _beginning(stream, line, f"{name}: line {number:,}", endless)
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -53,6 +70,22 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
                 "iconv -f ISO-8859-1 -t UTF-8, say"
             ) from None
         yield text.rstrip("\r\n")
+
+
+def _beginning(stream: BinaryIO, line: bytes, name: str, endless: Endless) -> bytes:
+    """Return what is to be taken of a line that goes on in the stream, and read that to the line's end."""
+    said = f"{name} has more than {LONGEST_LINE:,} bytes"
+    if endless != "refuse":
+        rest = line
+        for _ in range(_MOST_BLOCKS):
+            if not rest or rest.endswith(b"\n"):
+                tell(f"seq2seq-fast: warning: {said}: {'it is left empty' if endless == 'skip' else 'it is cut there'}")
+                end = LONGEST_LINE
+                while line[end] & 0xC0 == 0x80 and end > LONGEST_LINE - 4:  # within a character
+                    end -= 1
+                return b"" if endless == "skip" else line[:end]
+            rest = stream.readline(LONGEST_LINE)
+    raise InputError(f"{said}: is it text, one sentence a line? Break it, or take it out")
 
 
 def check_text(text: str, name: str) -> None:

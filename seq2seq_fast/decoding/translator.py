@@ -3,85 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from seq2seq_fast.data import InputError, TokenBudgetSampler, Vocabulary, check_ranges, pad
+from seq2seq_fast.data import InputError, TokenBudgetSampler, Vocabulary, pad
 from seq2seq_fast.data.text import check_text
 from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.ensemble import Average, Ensemble, has_attention
 from seq2seq_fast.decoding.greedy import greedy_search
-from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
+from seq2seq_fast.decoding.hypothesis import Hypothesis
+from seq2seq_fast.decoding.long_sentences import SentenceError, check_lengths
+from seq2seq_fast.decoding.memory import OutOfMemory, is_out_of_memory
 from seq2seq_fast.decoding.model_folder import load_model_folder
+from seq2seq_fast.decoding.search_config import SearchConfig
 from seq2seq_fast.nn import Seq2Seq
-
-
-@dataclass
-class SearchConfig:
-    """How translations are searched.
-
-    Args:
-        beam_size: Beginnings of a translation that are kept side by side; 1 is greedy search.
-        length_penalty: Exponent of the length penalty; 0 compares bare probabilities, which favours short translations.
-        batch_tokens: The most source tokens, padding and beams included, that are translated together.
-        length_ratio: A translation has at most this many pieces for each piece of the source, and ten more.
-        min_length: The fewest pieces of a translation.
-        max_length: The most pieces of a translation, however long its source.
-        coverage_penalty: Factor on the logarithms of what attention has left out of the source (Wu et al. 2016); 0 does
-            without. Greedy search has nothing to compare and leaves it.
-        no_repeat_ngram: No sequence of this many pieces may come twice in a translation; 0 allows it.
-        replace_unknown: Put in place of an unknown piece the piece of the source that it attends to most.
-        graphs: On a GPU, replay the decoder's steps from CUDA graphs.
-        max_source_length: The most pieces of a source: the time for one grows with its square.
-    """
-
-    beam_size: int = 5
-    length_penalty: float = 1.0
-    batch_tokens: int = 8000
-    length_ratio: float = 2.0
-    min_length: int = 0
-    max_length: int | None = None
-    coverage_penalty: float = 0.0
-    no_repeat_ngram: int = 0
-    replace_unknown: bool = False
-    graphs: bool = True
-    max_source_length: int = 5000
-
-    def __post_init__(self) -> None:
-        least = {
-            "beam_size": 1, "length_penalty": 0, "batch_tokens": 1, "length_ratio": 0, "min_length": 0,
-            "max_length": 1, "coverage_penalty": 0, "no_repeat_ngram": 0, "max_source_length": 1,
-        }  # fmt: skip
-        check_ranges("search", self, at_least=least)
-        if self.max_length is not None and self.max_length < self.min_length:
-            raise InputError(
-                f"search.max_length must be at least search.min_length, {self.min_length}; got {self.max_length}"
-            )
-
-    @property
-    def limits(self) -> SearchLimits:
-        """The lengths, as the searches take them."""
-        return SearchLimits(self.length_ratio, shortest=self.min_length, longest=self.max_length)
-
-
-def check_lengths(encoded: Iterable[Sequence[int]], most: int, origin: tuple[str, int]) -> None:
-    """Raise InputError where a sentence, in pieces, is longer than `SearchConfig.max_source_length`.
-
-    Args:
-        encoded: the sentences.
-        most: the most pieces of one.
-        origin: what the error calls them, and the number of the first.
-    """
-    for number, ids in enumerate(encoded, start=origin[1]):
-        if len(ids) > most:
-            raise InputError(
-                f"{origin[0]} {number:,} has {len(ids):,} pieces, more than search.max_source_length, {most:,}: "
-                "split it, or raise that"
-            )
 
 
 class Translation(NamedTuple):
@@ -102,6 +40,9 @@ class Translation(NamedTuple):
     source_pieces: list[str]
     target_pieces: list[str]
     weights: Tensor | None
+
+
+EMPTY = Translation("", 0.0, 0.0, [], [], None)
 
 
 class Translator:
@@ -192,8 +133,9 @@ class Translator:
             origin: what an error calls the sentences, and the number of the first.
 
         Raises:
-            InputError: a sentence is too long, a setting needs attention and the model has none, or the vocabulary
+            SentenceError: one sentence or prefix is too long, for the settings or for the memory, or the vocabulary
                 lacks a prefix's piece.
+            InputError: a setting needs attention and the model has none.
             ValueError: there are not as many prefixes as sentences.
         """
         config = config or SearchConfig()
@@ -202,19 +144,28 @@ class Translator:
             check_text(sentence, f"{origin[0]} {number:,}")
         encoded = [self.source_vocabulary.encode(sentence) for sentence in sentences]
         check_lengths(encoded, config.max_source_length, origin)
-        results: list[list[Translation]] = [[Translation("", 0.0, 0.0, [], [], None)] for _ in sentences]
+        results: list[list[Translation]] = [[EMPTY] for _ in sentences]
         places = [place for place, ids in enumerate(encoded) if ids]
         sources = [[*encoded[place], self.source_vocabulary.eos_id] for place in places]
         if prefixes and len(prefixes) != len(sentences):
             raise ValueError(f"prefixes must be one for each of {len(sentences)} sentences; got {len(prefixes)}")
-        begins = [self._prefix(prefixes[place]) if prefixes else [] for place in places]
+        begins = [self._prefix(prefixes[place], place, config, origin) if prefixes else [] for place in places]
         lengths = [(len(source), 0) for source in sources]
         budget = max(1, config.batch_tokens // config.beam_size)
         if told is not None:
             told(len(sentences) - len(places))
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
             rows, forced = [sources[index] for index in batch], [begins[index] for index in batch]
-            found = self._search(rows, forced, config, n_best, need_weights or config.replace_unknown)
+            try:
+                found = self._search_in_parts(rows, forced, config, n_best, need_weights or config.replace_unknown)
+            except OutOfMemory as error:
+                place = places[batch[error.place]]
+                raise SentenceError(
+                    f"{origin[0]} {origin[1] + place:,}: the memory is too small for its {len(encoded[place]):,} "
+                    f"pieces with search.beam_size {config.beam_size:,}: lower that, or split it",
+                    place,
+                    too_long=True,
+                ) from error
             for index, hypotheses in zip(batch, found, strict=True):
                 sentence = sentences[places[index]]
                 results[places[index]] = [
@@ -225,17 +176,43 @@ class Translator:
                 told(len(batch))
         return results
 
-    def _prefix(self, text: str) -> list[int]:
+    def _prefix(self, text: str, place: int, config: SearchConfig, origin: tuple[str, int]) -> list[int]:
         check_text(text, "the prefix")
         pieces = self.target_vocabulary.encode(text)
+        if len(pieces) > config.max_source_length:
+            raise SentenceError(
+                f"the prefix of {origin[0]} {origin[1] + place:,} has {len(pieces):,} pieces, more than "
+                f"search.max_source_length, {config.max_source_length:,}",
+                place,
+                too_long=False,
+            )
         if self.target_vocabulary.unknown_id in pieces:
-            raise InputError(f"the prefix {text!r} has a piece that the target vocabulary lacks: it cannot be kept")
+            said = f"the prefix {text!r:.200} has a piece that the target vocabulary lacks: it cannot be kept"
+            raise SentenceError(said, place, too_long=False)
         return pieces
 
     def _check_attention(self, config: SearchConfig) -> None:
         wanted = [name for name in ("coverage_penalty", "replace_unknown") if getattr(config, name)]
         if wanted and not has_attention(self.model):
             raise InputError(f"search.{wanted[0]} needs a model with attention; this one has none")
+
+    def _search_in_parts(
+        self, sources: list[list[int]], prefixes: list[list[int]], *options: Any, first: int = 0
+    ) -> list[list[Hypothesis]]:
+        """Search a batch, or its halves one after another where the memory is too small for it."""
+        try:
+            return self._search(sources, prefixes, *options)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(sources) == 1:
+                raise OutOfMemory(first) from error
+        # Not while the error is handled, which holds what the search had allocated.
+        half = len(sources) // 2
+        return [
+            *self._search_in_parts(sources[:half], prefixes[:half], *options, first=first),
+            *self._search_in_parts(sources[half:], prefixes[half:], *options, first=first + half),
+        ]
 
     def _search(
         self,

@@ -164,12 +164,32 @@ def test_a_huge_line_is_named_and_the_lines_before_it_are_translated(model, tmp_
     (tmp_path / "text").write_text(text)
     assert cli.main(["translate", str(model), str(tmp_path / "text"), "--lines", "2"]) == 2
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 2
+    assert len(out.splitlines()) == 3
     wanted = "line 4 has 6,000 pieces, more than search.max_source_length, 5,000: split it, or raise that"
     assert err == f"seq2seq-fast: error: {tmp_path / 'text'}: {wanted}\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert cli.main(["translate", str(model)]) == 2
     assert f"standard input: {wanted}" in error(capsys)
+
+
+def test_a_huge_line_is_cut_split_or_skipped_where_asked(model, tmp_path, capsys):
+    (tmp_path / "text").write_text("ein Hund\n" * 3 + "Hund " * 30 + "\nein Hund\n" + "x" * 2**20 + "y\n")
+    given = ["translate", str(model), str(tmp_path / "text"), "--search.max_source_length", "20"]
+    for long in ("cut", "split", "skip"):
+        assert cli.main([*given, "--long", long]) == 0
+        out, err = capsys.readouterr()
+        lines = out.splitlines()
+        assert len(lines) == 6 and lines[0] == lines[1] == lines[2] == lines[4]
+        assert (long != "skip" or lines[3] == "") and "text: line 4 is too long, with 30 pieces: it" in err
+        assert "text: line 6 has more than 1,048,576 bytes" in err and len(err.splitlines()) == 2
+
+
+def test_what_stands_before_a_line_that_cannot_be_read_is_translated(model, tmp_path, capsys):
+    for bad in (b"\xff\n", b"x" * 2**20 + b"y\n"):
+        (tmp_path / "text").write_bytes(b"ein Hund\n" * 3 + bad + b"ein Hund\n")
+        assert cli.main(["translate", str(model), str(tmp_path / "text")]) == 2
+        out, err = capsys.readouterr()
+        assert len(out.splitlines()) == 3 and "line 4 " in err and len(err.splitlines()) == 1
 
 
 def test_a_huge_line_of_a_corpus_is_left_out_and_one_to_validate_is_named(corpus, tmp_path, capsys):

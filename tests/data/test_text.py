@@ -1,10 +1,13 @@
 """Reading sentence pairs."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
-from seq2seq_fast.data import InputError, SentencePair, read_lines, read_pairs
+from seq2seq_fast.data import InputError, SentencePair, TextCorpus, read_lines, read_pairs, read_pharaoh
+from seq2seq_fast.data.pharaoh import read_gold
+from seq2seq_fast.data.text import LONGEST_LINE
 
 
 def test_two_files_give_pairs_in_order(tmp_path):
@@ -69,3 +72,52 @@ def test_what_cannot_be_read_is_named_in_one_line(tmp_path):
         with pytest.raises(InputError) as caught:
             read_pairs(tmp_path / name, tmp_path / name)
         assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+ENDLESS = b"eins\n" + b"x" * LONGEST_LINE + "ü\nzwei\n".encode()
+
+
+def test_a_line_without_end_is_named_before_it_is_read(tmp_path):
+    (tmp_path / "a").write_bytes(ENDLESS)
+    for path, number in ((tmp_path / "a", 2), ("/dev/zero", 1)):
+        with pytest.raises(InputError, match=f"{path}: line {number} has more than 1,048,576 bytes"):
+            list(read_lines(path))
+    with pytest.raises(InputError, match="line 2 has more than"):
+        read_pairs(tmp_path / "a", tmp_path / "a")
+    with pytest.raises(InputError, match="line 1 has more than"):
+        read_pharaoh("/dev/zero")
+
+
+@pytest.mark.parametrize(("endless", "shown"), [("cut", "x" * LONGEST_LINE), ("skip", "")])
+def test_a_line_without_end_is_cut_or_left_empty_where_asked(tmp_path, capsys, endless, shown):
+    (tmp_path / "a").write_bytes(ENDLESS)
+    with gzip.open(tmp_path / "b.gz", "wb") as stream:
+        stream.write(ENDLESS)
+    for name in ("a", "b.gz"):
+        assert list(read_lines(tmp_path / name, endless)) == ["eins", shown, "zwei"]
+        assert "line 2 has more than 1,048,576 bytes" in capsys.readouterr().err
+
+
+def test_a_line_is_cut_between_characters(monkeypatch, tmp_path):
+    (tmp_path / "a").write_text("€€€€\n€", encoding="utf-8")
+    for bytes_, shown in ((12, "€€€€"), (11, "€€€"), (10, "€€€"), (9, "€€€"), (8, "€€")):
+        monkeypatch.setattr("seq2seq_fast.data.text.LONGEST_LINE", bytes_)
+        assert list(read_lines(tmp_path / "a", "cut")) == [shown, "€"]
+
+
+def test_a_line_that_never_ends_is_an_error_where_it_was_to_be_cut(monkeypatch):
+    monkeypatch.setattr("seq2seq_fast.data.text._MOST_BLOCKS", 3)
+    with pytest.raises(InputError, match="line 1 has more than"):
+        list(read_lines("/dev/zero", "skip"))
+
+
+def test_a_link_of_many_digits_is_no_link(tmp_path):
+    (tmp_path / "a").write_text("9" * 5000 + "-0\n")
+    for read in (read_pharaoh, read_gold):
+        with pytest.raises(InputError, match="line 1: '9999"):
+            read(tmp_path / "a")
+
+
+def test_a_cache_needs_a_file_that_can_be_read_again():
+    with pytest.raises(InputError, match="/dev/zero: is no file"):
+        TextCorpus(Path("/dev/zero"), Path("/dev/zero")).fingerprint()
