@@ -85,7 +85,7 @@ def additive_score_backward(
         score_gradient(
             query.view(batch, units), source, grad_scores.view(batch, keys.shape[1]), None, grad_keys=grad_keys,
             grad_query=None if grad_query is None else grad_query.view(batch, units), grad_v=grad_v,
-        )  # fmt: skip
+        )(0)  # fmt: skip
     else:
         prepared = prepare_queries(query)
         if grad_query is not None:

@@ -19,6 +19,7 @@ from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.additive_attention import contiguous
 from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles
 from seq2seq_fast.triton_kernels.decoder_cells import Gates, Recurrence, cell_step, reset_step, update_step
+from seq2seq_fast.triton_kernels.kernel import Each
 from seq2seq_fast.triton_kernels.one_query import Source, attend_tiles, plan_tiles
 from seq2seq_fast.triton_kernels.products import product
 
@@ -120,7 +121,11 @@ def attention_decoder_forward(
     weights, logsumexp = buffer(target, batch, positions), buffer(target, batch)
     saved = {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell] * hidden
     activations = buffer(target, batch, saved)
-    cells = buffer(target, batch, hidden) if cell == "lstm" else buffer(0)
+    # The cells that the steps start from, and the last one.
+    cells = buffer(0)
+    if cell_state is not None:
+        cells = buffer(target + 1, batch, hidden)
+        cells[0] = cell_state
     recurrent = buffer(target, batch, stacked.shape[0])
     contexts = buffer(0)
 
@@ -143,33 +148,47 @@ def attention_decoder_forward(
     operand = carried if dtype == torch.float32 else carried.to(dtype)
     recurrence = Recurrence(carried, carried, None if operand is carried else operand, state_mask)
     reset_state = operand.new_empty(batch, hidden) if reset_before else None
-    for i in range(target):
-        product(operand, stacked.T, out=recurrent[i])
-        context = from_context if combined_late else contexts[i]
-        attend_tiles(
-            recurrent[i, :, query_columns], 1, attended, (parameters, tiles), context, weights[i], None,
-            query_bias=weights_of.query_bias,
+    attend = attend_tiles(
+        Each(recurrent[:, :, query_columns]), 1, attended, (parameters, tiles),
+        from_context if combined_late else Each(contexts), Each(weights), None, query_bias=weights_of.query_bias,
+    )  # fmt: skip
+    combine = None
+    if tiles is not None and not combined_late:
+        combine = combine_tiles(tiles, Each(contexts), Each(weights), None, positions)
+    to_combine = tiles if of_tiles is None or tiles is None else tiles._replace(projected_context=of_tiles)
+    step = Gates(
+        Each(from_input.transpose(0, 1)), Each(recurrent), from_context, to_combine if combined_late else None,
+        weights_of.bias_ih, weights_of.bias_hh,
+    )  # fmt: skip
+    normalise = Each(logsumexp) if step.tiles is not None else None
+    saved_of_steps = Each(activations) if saved else None
+    if reset_state is not None:
+        candidate = buffer(batch, hidden)
+        reset = reset_step(step, recurrence, reset_state, Each(activations), normalise)
+        update = update_step(candidate, weights_of.bias_hh, recurrence, Each(states), Each(activations))
+    else:
+        new_state = cell_step(
+            step, recurrence, Each(states), cell=cell, logsumexp=normalise, activations=saved_of_steps,
+            cell_state=Each(cells) if cell == "lstm" else None,
+            new_cell=Each(cells[1:]) if cell == "lstm" else None,
         )  # fmt: skip
-        to_combine = tiles if combined_late else None
+    of_state, of_context = stacked.T, weights_of.of_context.T
+    from_state = recurrent.unbind(0)
+    for i in range(target):
+        product(operand, of_state, out=from_state[i])
+        attend(i)
         if of_tiles is not None and tiles is not None:
-            product(tiles.context.flatten(0, 1), weights_of.of_context.T, out=of_tiles.flatten(0, 1))
-            to_combine = tiles._replace(projected_context=of_tiles)
+            product(tiles.context.flatten(0, 1), of_context, out=of_tiles.flatten(0, 1))
         elif not projected:
-            if tiles is not None:
-                combine_tiles(tiles, context, weights[i], None, positions)
-            product(context, weights_of.of_context.T, out=from_context)
-        step = Gates(from_input[:, i], recurrent[i], from_context, to_combine, weights_of.bias_ih, weights_of.bias_hh)
-        normalise = logsumexp[i] if to_combine is not None else None
+            if combine is not None:
+                combine(i)
+            product(contexts[i], of_context, out=from_context)
         if weights_of.of_reset is not None:
-            reset_step(step, recurrence, reset_state, activations[i], normalise)
-            candidate = product(reset_state, weights_of.of_reset.T)
-            update_step(candidate, weights_of.bias_hh, recurrence, states[i], activations[i])
+            reset(i)
+            product(reset_state, weights_of.of_reset.T, out=candidate)
+            update(i)
         else:
-            cell_step(
-                step, recurrence, states[i], cell=cell, logsumexp=normalise,
-                cell_state=(cells[i - 1] if i else cell_state) if cell == "lstm" else None,
-                new_cell=cells[i] if cell == "lstm" else None, activations=activations[i] if saved else None,
-            )  # fmt: skip
+            new_state(i)
 
     if combined_late and tiles is not None:
         # Raw scores; a row with nothing to attend has -inf everywhere, its sum's logarithm included.
@@ -183,5 +202,5 @@ def attention_decoder_forward(
         queries += weights_of.query_bias
     final_cell = state.new_empty(0)
     if cell_state is not None:
-        final_cell = (cells[-1] if target else cell_state).to(cell_state.dtype, copy=True)
+        final_cell, cells = cells[-1].to(cell_state.dtype, copy=True), cells[1:]
     return states, contexts, weights, final_cell, cells, activations, queries

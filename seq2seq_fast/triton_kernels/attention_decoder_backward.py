@@ -21,6 +21,7 @@ from seq2seq_fast.triton_kernels.decoder_cells_backward import (
     reset_step_backward,
     update_step_backward,
 )
+from seq2seq_fast.triton_kernels.kernel import Each
 from seq2seq_fast.triton_kernels.key_exponentials import prepare_steps
 from seq2seq_fast.triton_kernels.many_queries_backward import unit_gradients
 from seq2seq_fast.triton_kernels.one_query import Source
@@ -107,29 +108,38 @@ def attention_decoder_backward(
         if grad_final_cell is not None:
             grad_cell.copy_(grad_final_cell)
     grad_context, grad_reset = weights.new_empty(batch, size), torch.empty_like(direct)
+    gradient = StateGradient(None if grad_states is None else Each(grad_states), from_products, direct, state_mask)
+    saved, previous = Each(activations), Each(starts)
+    grad_input, grad_state = Each(steps.grad_input), Each(steps.grad_state)
+    if steps.reset_state is not None:
+        update = update_step_backward(gradient, saved, previous, grad_input, grad_state)
+        reset = reset_step_backward(
+            grad_reset, gradient, saved, previous, grad_input, grad_state, Each(steps.reset_state)
+        )
+    else:
+        of_cell = None
+        if cell_state is not None and grad_cell is not None:
+            old = torch.cat([cell_state.unsqueeze(0).float(), cells[:-1]]) if target else cells
+            of_cell = (grad_cell, Each(old), Each(cells))
+        new_state = cell_step_backward(gradient, saved, previous, Each(states), of_cell, grad_input, grad_state, cell)
+    given = None if slopes_given is None else Each(slopes_given.transpose(0, 1))
+    through_weights, slopes, deltas = weights_gradient(grad_context, given, Each(weights), source, None)
+    through_scores = score_gradient(
+        Each(queries), source, slopes, (Each(weights), deltas),
+        score_slopes=Each(steps.score_slopes), grad_query=Each(steps.grad_state[:, :, rows:]),
+    )  # fmt: skip
+    to_gates, to_state = steps.grad_input.unbind(0), steps.grad_state.unbind(0)
     for i in reversed(range(target)):
-        loss = None if grad_states is None else grad_states[i]
-        gradient = StateGradient(loss, from_products, direct, state_mask)
-        grad_input, grad_state = steps.grad_input[i], steps.grad_state[i]
-        if steps.reset_state is not None and weights_of.of_reset is not None:
-            update_step_backward(gradient, activations[i], starts[i], grad_input, grad_state)
-            product(grad_input[:, 2 * hidden :], weights_of.of_reset, out=grad_reset)
-            reset_step_backward(
-                grad_reset, gradient, activations[i], starts[i], grad_input, grad_state, steps.reset_state[i]
-            )
+        if weights_of.of_reset is not None:
+            update(i)
+            product(to_gates[i][:, 2 * hidden :], weights_of.of_reset, out=grad_reset)
+            reset(i)
         else:
-            of_cell = None
-            if cell_state is not None and grad_cell is not None:
-                of_cell = (grad_cell, cells[i - 1] if i else cell_state, cells[i])
-            cell_step_backward(gradient, activations[i], starts[i], states[i], of_cell, grad_input, grad_state, cell)
-        product(grad_input, weights_of.of_context, out=grad_context)
-        given = None if slopes_given is None else slopes_given[:, i]
-        slopes, deltas = weights_gradient(grad_context, given, weights[i], source, None)
-        score_gradient(
-            queries[i], source, slopes, (weights[i], deltas),
-            score_slopes=steps.score_slopes[i], grad_query=grad_state[:, rows:],
-        )  # fmt: skip
-        product(grad_state, stacked, out=from_products)
+            new_state(i)
+        product(to_gates[i], weights_of.of_context, out=grad_context)
+        through_weights(i)
+        through_scores(i)
+        product(to_state[i], stacked, out=from_products)
 
     grad_first = from_products + direct
     if state_mask is not None:

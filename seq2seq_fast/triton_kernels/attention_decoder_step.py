@@ -64,10 +64,10 @@ def attention_decoder_step(
     attend_tiles(
         product(operand, weights_of.of_query.T), beams, source, plan, context, weights, None,
         query_bias=weights_of.query_bias, projected=projected_values, projected_context=from_context,
-    )  # fmt: skip
+    )()  # fmt: skip
     tiles = plan[1]
     if tiles is not None:
-        combine_tiles(tiles, context, weights, None, positions)
+        combine_tiles(tiles, context, weights, None, positions)()
     if from_context is None:
         from_context, tiles = product(context.view(rows, size), weights_of.of_context.T), None
 
@@ -75,9 +75,9 @@ def attention_decoder_step(
     recurrence = Recurrence(carried, None, None, None)
     if weights_of.of_reset is not None:
         reset_state, activations = operand.new_empty(rows, hidden), buffer(rows, 3 * hidden)
-        reset_step(gates_of, recurrence, reset_state, activations)
+        reset_step(gates_of, recurrence, reset_state, activations)()
         candidate = product(reset_state, weights_of.of_reset.T)
-        update_step(candidate, weights_of.bias_hh, recurrence, new_state.view(rows, hidden), activations)
+        update_step(candidate, weights_of.bias_hh, recurrence, new_state.view(rows, hidden), activations)()
     else:
         if cell_state is not None:
             cell_state = cell_state.reshape(rows, hidden)
@@ -85,5 +85,5 @@ def attention_decoder_step(
         cell_step(
             gates_of, recurrence, new_state.view(rows, hidden), cell=cell, cell_state=cell_state,
             new_cell=None if cell_state is None else new_cell.view(rows, hidden),
-        )  # fmt: skip
+        )()  # fmt: skip
     return new_state, new_cell, context, weights

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import finite_or_zero_maximum, inverse_or_zero, natural_exponential
-from seq2seq_fast.triton_kernels.kernel import in_eights, kernel
+from seq2seq_fast.triton_kernels.kernel import Laid, Launch, in_eights, kernel
 
 
 @triton.jit
@@ -87,13 +87,13 @@ def empty_tiles(like: Tensor, rows: int, count: int, size: int, projected_size: 
     return Tiles(empty(size), empty(projected_size) if projected_size else None, empty(), empty())
 
 
-def combine_tiles(tiles: Tiles, context: Tensor, weights: Tensor | None, logsumexp: Tensor | None, source: int) -> None:
+def combine_tiles(tiles: Tiles, context: Laid, weights: Laid | None, logsumexp: Tensor | None, source: int) -> Launch:
     """Final contexts [rows, D], weights (from the raw scores that they hold) and logarithms of the sums."""
     rows, count, size = tiles.context.shape
     parameters = launch.combine(source, size)
     columns = torch.sym_max(size, source) if weights is not None else size
     blocks = torch.sym_max(1, launch.ceil_div(columns, parameters["BLOCK"]))
-    _combine_kernel.start(
+    return _combine_kernel.launch(
         rows * blocks, tiles.context, tiles.maxima, tiles.sums, context, weights, logsumexp, source, size, count,
         blocks, **parameters,
     )  # fmt: skip

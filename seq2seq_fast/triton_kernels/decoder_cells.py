@@ -15,7 +15,7 @@ from torch import Tensor
 from seq2seq_fast.triton_kernels.arithmetic import inverse_or_zero, sigmoid, tanh
 from seq2seq_fast.triton_kernels.combine import Tiles, combined_context, combined_softmax
 from seq2seq_fast.triton_kernels.gru_cell import blocks_of, gru_output, load, row_and_units, save
-from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
+from seq2seq_fast.triton_kernels.kernel import Laid, Launch, at_row, in_eights, kernel
 
 
 @triton.jit
@@ -200,8 +200,8 @@ class Gates(NamedTuple):
     it; [rows, G H + A] of the state.
     """
 
-    gates_input: Tensor
-    recurrent: Tensor
+    gates_input: Laid
+    recurrent: Laid
     context: Tensor | None
     tiles: Tiles | None
     bias_ih: Tensor | None
@@ -223,44 +223,44 @@ class Gates(NamedTuple):
 def cell_step(
     gates: Gates,
     recurrence: Recurrence,
-    states: Tensor,
+    states: Laid,
     *,
     cell: str,
-    cell_state: Tensor | None = None,
-    new_cell: Tensor | None = None,
-    activations: Tensor | None = None,
-    logsumexp: Tensor | None = None,
-) -> None:
-    """One step of "rnn", "gru" (reset after the product) or "lstm": new states [rows, H] and what backward needs."""
+    cell_state: Laid | None = None,
+    new_cell: Laid | None = None,
+    activations: Laid | None = None,
+    logsumexp: Laid | None = None,
+) -> Launch:
+    """Steps of "rnn", "gru" (reset after the product) or "lstm": new states [rows, H] and what backward needs."""
     rows, size = states.shape
     previous, carried, operand, state_mask = recurrence
     programs, blocks, parameters = blocks_of(rows, size)
-    _cell_kernel.start(
+    return _cell_kernel.launch(
         programs, *gates.arguments(), previous, cell_state, states, carried, operand, state_mask, new_cell,
         activations, logsumexp, size, gates.tile_count, blocks, BLOCK_S=32, CELL=cell, **parameters,
     )  # fmt: skip
 
 
 def reset_step(
-    gates: Gates, recurrence: Recurrence, reset_state: Tensor, activations: Tensor, logsumexp: Tensor | None = None
-) -> None:
-    """First half of a step with reset before the product: ``reset_state`` [rows, H], ``activations`` [rows, 3H]."""
+    gates: Gates, recurrence: Recurrence, reset_state: Tensor, activations: Laid, logsumexp: Laid | None = None
+) -> Launch:
+    """First halves of steps with reset before the product: ``reset_state`` [rows, H], ``activations`` [rows, 3H]."""
     rows, size = reset_state.shape
     programs, blocks, parameters = blocks_of(rows, size)
-    _reset_kernel.start(
+    return _reset_kernel.launch(
         programs, *gates.arguments(), recurrence.previous, reset_state, activations, logsumexp, size,
         gates.tile_count, blocks, BLOCK_S=32, **parameters,
     )  # fmt: skip
 
 
 def update_step(
-    candidate_state: Tensor, bias_hh: Tensor | None, recurrence: Recurrence, states: Tensor, activations: Tensor
-) -> None:
-    """Second half; ``candidate_state`` [rows, H] is U (r h)."""
+    candidate_state: Tensor, bias_hh: Tensor | None, recurrence: Recurrence, states: Laid, activations: Laid
+) -> Launch:
+    """Second halves; ``candidate_state`` [rows, H] is U (r h)."""
     rows, size = states.shape
     previous, carried, operand, state_mask = recurrence
     programs, blocks, parameters = blocks_of(rows, size)
-    _update_kernel.start(
+    return _update_kernel.launch(
         programs, candidate_state, bias_hh, previous, states, carried, operand, state_mask, activations, size, blocks,
         **parameters,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from seq2seq_fast.triton_kernels.gru_cell import blocks_of, gru_output_backward, load, row_and_units, save
-from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
+from seq2seq_fast.triton_kernels.kernel import Laid, Launch, at_row, in_eights, kernel
 from seq2seq_fast.triton_kernels.lstm_cell import lstm_backward
 
 
@@ -120,7 +120,7 @@ def _reset_backward_kernel(
 class StateGradient(NamedTuple):
     """Gradient of a step's new state: of the loss [B, H] or None, and what the next step left, float32 [B, H] each."""
 
-    grad_states: Tensor | None
+    grad_states: Laid | None
     from_products: Tensor
     direct: Tensor
     state_mask: Tensor | None
@@ -128,30 +128,30 @@ class StateGradient(NamedTuple):
 
 def cell_step_backward(
     gradient: StateGradient,
-    activations: Tensor,
-    previous: Tensor,
-    states: Tensor,
-    cells: tuple[Tensor, Tensor, Tensor] | None,
-    grad_input: Tensor,
-    grad_state: Tensor,
+    activations: Laid,
+    previous: Laid,
+    states: Laid,
+    cells: tuple[Tensor, Laid, Laid] | None,
+    grad_input: Laid,
+    grad_state: Laid,
     cell: str,
-) -> None:
+) -> Launch:
     """``cells``: gradient of the new cell (replaced by the old one's), old cell, new cell; for an LSTM alone."""
     rows, size = previous.shape
     programs, blocks, parameters = blocks_of(rows, size)
     grad_cell, old, new = (None, None, None) if cells is None else cells
-    _cell_backward_kernel.start(
+    return _cell_backward_kernel.launch(
         programs, *gradient, grad_cell, activations, previous, states, old, new, grad_input, grad_state,
         grad_state.stride(0), size, blocks, CELL=cell, **parameters,
     )  # fmt: skip
 
 
 def update_step_backward(
-    gradient: StateGradient, activations: Tensor, previous: Tensor, grad_input: Tensor, grad_state: Tensor
-) -> None:
+    gradient: StateGradient, activations: Laid, previous: Laid, grad_input: Laid, grad_state: Laid
+) -> Launch:
     rows, size = previous.shape
     programs, blocks, parameters = blocks_of(rows, size)
-    _update_backward_kernel.start(
+    return _update_backward_kernel.launch(
         programs, *gradient, activations, previous, grad_input, grad_state, grad_state.stride(0), size, blocks,
         **parameters,
     )  # fmt: skip
@@ -160,15 +160,15 @@ def update_step_backward(
 def reset_step_backward(
     grad_reset: Tensor,
     gradient: StateGradient,
-    activations: Tensor,
-    previous: Tensor,
-    grad_input: Tensor,
-    grad_state: Tensor,
-    reset_state: Tensor,
-) -> None:
+    activations: Laid,
+    previous: Laid,
+    grad_input: Laid,
+    grad_state: Laid,
+    reset_state: Laid,
+) -> Launch:
     rows, size = previous.shape
     programs, blocks, parameters = blocks_of(rows, size)
-    _reset_backward_kernel.start(
+    return _reset_backward_kernel.launch(
         programs, grad_reset, gradient.direct, gradient.state_mask, activations, previous, grad_input, grad_state,
         grad_state.stride(0), reset_state, size, blocks, **parameters,
     )  # fmt: skip

@@ -40,7 +40,7 @@ def _exponentials_kernel(
 
 def _exponentials(x: Tensor, exponentials: Tensor, query: bool) -> Tensor:
     batch, positions, units = x.shape
-    blocks = launch.ceil_div(positions * units, launch.EXPONENTIALS["BLOCK"])
+    blocks = launch.tile_count(positions * units, launch.EXPONENTIALS["BLOCK"])
     inside = x.new_empty(batch, blocks, dtype=torch.bool)
     _exponentials_kernel.start(
         batch * blocks, x, exponentials, inside, positions, units, blocks, QUERY=query, **launch.EXPONENTIALS

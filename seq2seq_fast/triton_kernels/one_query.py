@@ -29,7 +29,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     within_query_limit,
 )
 from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles, empty_tiles
-from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
+from seq2seq_fast.triton_kernels.kernel import Laid, Launch, at_row, in_eights, kernel
 
 
 @triton.jit
@@ -185,19 +185,19 @@ def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tu
 
 
 def attend_tiles(
-    query: Tensor,
+    query: Laid,
     queries: int,
     source: Source,
     plan: tuple[dict[str, int], Tiles | None],
-    context: Tensor | None,
-    weights: Tensor | None,
+    context: Laid | None,
+    weights: Laid | None,
     logsumexp: Tensor | None,
     *,
     query_bias: Tensor | None = None,
     projected: Tensor | None = None,
     projected_context: Tensor | None = None,
-) -> None:
-    """Attention of every row of ``query`` [B Tq, A] (rows may be far apart) to its source.
+) -> Launch:
+    """Launches of the attention of every row of ``query`` [B Tq, A] (rows may be far apart) to its source.
 
     Results go to ``context`` [B Tq, D], ``weights`` [B Tq, Tx] and ``logsumexp`` [B Tq] if a source is one tile. If
     not, the plan's tiles hold what is to be combined, and ``weights`` raw scores. A second set of values, ``projected``
@@ -211,7 +211,7 @@ def attend_tiles(
     if tiles is not None:
         context, projected_context, maxima, sums = tiles
         count = maxima.shape[1]
-    _attend_tile_kernel.start(
+    return _attend_tile_kernel.launch(
         rows * count, query, query.stride(0), query_bias, source.keys, source.values, projected, *source[2:], context,
         projected_context, weights, logsumexp, maxima, sums,
         queries, positions, units, size, 0 if projected is None else projected.shape[2], count,
@@ -228,7 +228,7 @@ def attend_one_query(query: Tensor, source: Source, need_weights: bool) -> tuple
     weights = query.new_empty((batch, queries, positions), dtype=torch.float32) if need_weights else None
     logsumexp = query.new_empty((batch, queries), dtype=torch.float32)
     plan = plan_tiles(rows, source)
-    attend_tiles(query.view(rows, units), queries, source, plan, context, weights, logsumexp)
+    attend_tiles(query.view(rows, units), queries, source, plan, context, weights, logsumexp)()
     if plan[1] is not None:
-        combine_tiles(plan[1], context, weights, logsumexp, positions)
+        combine_tiles(plan[1], context, weights, logsumexp, positions)()
     return context, query.new_empty(0, dtype=torch.float32) if weights is None else weights, logsumexp

@@ -8,7 +8,7 @@ programs share out units rather than positions and a query's gradient has one wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import triton
@@ -28,7 +28,7 @@ from seq2seq_fast.triton_kernels.arithmetic import (
     split_row,
     within_query_limit,
 )
-from seq2seq_fast.triton_kernels.kernel import at_row, in_eights, kernel
+from seq2seq_fast.triton_kernels.kernel import Laid, Launch, at, at_row, in_eights, kernel
 from seq2seq_fast.triton_kernels.one_query import Source, attended_positions
 
 
@@ -174,37 +174,39 @@ def _score_gradient_kernel(
 
 
 def weights_gradient(
-    grad_context: Tensor, grad_weights: Tensor | None, weights: Tensor, source: Source, grad_values: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the weights, and the parts of delta that the tiles of a source hold.
+    grad_context: Tensor, grad_weights: Laid | None, weights: Laid, source: Source, grad_values: Tensor | None
+) -> tuple[Launch, Tensor, Tensor]:
+    """Launches, and what they fill: the weights' gradients, and the parts of delta that a source's tiles hold.
 
     grad_context [B, D], grad_weights (rows may be far apart) and weights [B, Tx] -> [B, Tx], [B, tiles] in float32;
     fills grad_values.
     """
-    batch, positions, size = source.values.shape
+    values = source.values
+    batch, positions, size = values.shape
     parameters = launch.weights_gradient(size)
     tiles = launch.tile_count(positions, parameters["BLOCK_T"])
-    slopes, deltas = torch.empty_like(weights), weights.new_empty(batch, tiles)
-    _weights_gradient_kernel.start(
+    slopes = values.new_empty(batch, positions, dtype=torch.float32)
+    deltas = slopes.new_empty(batch, tiles)
+    launches = _weights_gradient_kernel.launch(
         batch * tiles, grad_context, grad_weights, 0 if grad_weights is None else grad_weights.stride(0),
         source.values, weights, source.lengths, source.mask, slopes, deltas, grad_values, positions, size, tiles,
         **parameters,
     )  # fmt: skip
-    return slopes, deltas
+    return launches, slopes, deltas
 
 
 def score_gradient(
-    query: Tensor,
+    query: Laid,
     source: Source,
     slopes: Tensor,
-    softmax: tuple[Tensor, Tensor] | None,
+    softmax: tuple[Laid, Tensor] | None,
     *,
-    score_slopes: Tensor | None = None,
-    grad_query: Tensor | None = None,
+    score_slopes: Laid | None = None,
+    grad_query: Laid | None = None,
     grad_keys: Tensor | None = None,
     grad_v: Tensor | None = None,
-) -> None:
-    """Gradients of the query [B, A] (rows may be far apart), of the keys and of v, written where they are given.
+) -> Callable[[int], None]:
+    """What writes, for a position, gradients of the query [B, A] (rows may be far apart), keys and v where given.
 
     ``slopes`` [B, Tx] are the weights' gradients where ``softmax`` (weights [B, Tx], deltas [B, tiles]) is given, and
     the scores' otherwise; ``score_slopes`` [B, Tx] gets the scores'.
@@ -215,21 +217,26 @@ def score_gradient(
     )
     splits, share = shares
     weights, deltas = (None, None) if softmax is None else softmax
-    parts = grad_query
+    parts: Laid | None = grad_query
     if grad_query is not None and splits > 1:
-        parts = query.new_empty(splits, batch, units, dtype=torch.float32)
-    parts_v = None if grad_v is None else query.new_empty(splits * batch, units, dtype=torch.float32)
+        parts = source.keys.new_empty(splits, batch, units, dtype=torch.float32)
+    parts_v = None if grad_v is None else source.keys.new_empty(splits * batch, units, dtype=torch.float32)
     chunks = launch.ceil_div(units, parameters["BLOCK_A"])
-    _score_gradient_kernel.start(
+    launches = _score_gradient_kernel.launch(
         batch * splits * chunks, query, query.stride(0), source.keys, source.exponentials, source.in_range, source.v,
         source.lengths, slopes, weights, deltas, score_slopes, parts, 0 if parts is None else parts.stride(-2),
         grad_keys, parts_v, positions, units, 0 if deltas is None else deltas.shape[1], chunks, splits, share, batch,
         STORED=source.keys.dtype == torch.float32, **parameters,
     )  # fmt: skip
-    if grad_query is not None and parts is not None and parts is not grad_query:
-        grad_query.copy_(parts.sum(0))
-    if grad_v is not None and parts_v is not None:
-        grad_v.copy_(parts_v.sum(0))
+
+    def run(i: int = 0) -> None:
+        launches(i)
+        if isinstance(parts, Tensor) and parts is not grad_query:
+            at(grad_query, i).copy_(parts.sum(0))
+        if grad_v is not None and parts_v is not None:
+            grad_v.copy_(parts_v.sum(0))
+
+    return run
 
 
 def attend_one_query_backward(
@@ -246,14 +253,15 @@ def attend_one_query_backward(
     wanted = tuple(torch.empty_like(t) if need else None for t, need in zip(given, needs, strict=True))
     grad_query, grad_keys, grad_values, grad_v = wanted
     weights = weights.view(batch, -1)
-    slopes, deltas = weights_gradient(
+    launches, slopes, deltas = weights_gradient(
         grad_context.reshape(batch, -1),
         None if grad_weights is None else grad_weights.reshape(batch, -1),
         weights, source, grad_values,
     )  # fmt: skip
+    launches()
     if needs[0] or needs[1] or needs[3]:
         score_gradient(
             query.view(batch, units), source, slopes, (weights, deltas), grad_keys=grad_keys, grad_v=grad_v,
             grad_query=None if grad_query is None else grad_query.view(batch, units),
-        )  # fmt: skip
+        )(0)  # fmt: skip
     return wanted

@@ -142,7 +142,7 @@ def _cell(name: str, gates: int) -> Callable[[Tensors], object]:
         cell_step(
             t.gates(gates), t.recurrence(), t.given(1), cell=name, cell_state=of_cell[0], new_cell=of_cell[1],
             activations=None if name == "rnn" else t.wide(4), logsumexp=t.logsumexp(),
-        )  # fmt: skip
+        )()  # fmt: skip
 
     return run
 
@@ -152,7 +152,7 @@ def _cell_backward(name: str, gates: int) -> Callable[[Tensors], object]:
         cells = (t.wide(1), t.wide(1), t.wide(1)) if name == "lstm" else None
         cell_step_backward(
             t.gradient(), t.wide(4), t.given(1), t.given(1), cells, t.given(gates), t.given(gates), name
-        )  # fmt: skip
+        )()  # fmt: skip
 
     return run
 
@@ -169,11 +169,11 @@ DECODERS = {
         _cell("lstm", 4), (GATE + SIGMOID).times(3) + GATE + TANH + LSTM_OUTPUT + MULTIPLY, (9, 13), (2, 6), gates=4
     ),
     "decoder_cells._reset_kernel": Cost(
-        lambda t: reset_step(t.gates(3), t.recurrence(), t.given(1), t.wide(3), t.logsumexp()),
+        lambda t: reset_step(t.gates(3), t.recurrence(), t.given(1), t.wide(3), t.logsumexp())(),
         (GATE + SIGMOID).times(2) + FROM_INPUT + MULTIPLY, (5, 9), (1, 3), gates=3,
     ),
     "decoder_cells._update_kernel": Cost(
-        lambda t: update_step(t.wide(1), t.gates(3).bias_hh, t.recurrence(), t.given(1), t.wide(3)),
+        lambda t: update_step(t.wide(1), t.gates(3).bias_hh, t.recurrence(), t.given(1), t.wide(3))(),
         ADD.times(2) + TANH + GRU_OUTPUT + MULTIPLY, (2, 4), (2, 2),
     ),
     "decoder_cells_backward._cell_backward_kernel rnn": Cost(
@@ -187,13 +187,13 @@ DECODERS = {
         _cell_backward("lstm", 4), STATE_GRADIENT + LSTM_BACKWARD, (2, 9), (8, 1)
     ),
     "decoder_cells_backward._update_backward_kernel": Cost(
-        lambda t: update_step_backward(t.gradient(), t.wide(3), t.given(1), t.given(3), t.given(3)),
+        lambda t: update_step_backward(t.gradient(), t.wide(3), t.given(1), t.given(3), t.given(3))(),
         STATE_GRADIENT + MASKED_OUTPUT_BACKWARD, (3, 4), (3, 1),
     ),
     "decoder_cells_backward._reset_backward_kernel": Cost(
         lambda t: reset_step_backward(
             t.wide(1), t.gradient(), t.wide(3), t.given(1), t.given(3), t.given(3), t.given(1)
-        ),
+        )(),
         MULTIPLY + RESET_BACKWARD + FUSED + MULTIPLY, (2, 3), (3, 1),
     ),
 }  # fmt: skip

@@ -96,7 +96,7 @@ def test_combining(dtype, tiles, size, positions):
     with executed() as done:
         combine_tiles(
             parts, torch.empty(ROWS, size, dtype=dtype), torch.randn(ROWS, positions), torch.empty(ROWS), positions
-        )
+        )()
     ((launched, report),) = done.launches
     parameters = launch.combine(positions, size)
     block, threads = parameters["BLOCK"], 32 * parameters["num_warps"]
