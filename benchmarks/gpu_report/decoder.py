@@ -12,8 +12,9 @@ from torch.utils._pytree import tree_leaves
 import seq2seq_fast
 from benchmarks.gpu_report.eager import EagerKernel, EagerTrace
 from benchmarks.gpu_report.passes import Launch
-from benchmarks.gpu_report.sizes import GATES, DecoderSizes
+from benchmarks.gpu_report.sizes import DecoderSizes
 from benchmarks.gpu_report.tensors import meta, source
+from seq2seq_fast.ops.attention_decoder import GATES
 
 
 class DecoderPass(NamedTuple):

@@ -1,28 +1,25 @@
-"""What eager PyTorch computes: attention, scores and the arithmetic of the cells, of the products' outputs."""
+"""What eager PyTorch computes, as the operators' cases have it, and the two halves of a GRU around its reset."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-
-def attention(query: Tensor, keys: Tensor, values: Tensor, v: Tensor) -> list[Tensor]:
-    """Attention as it is written in eager PyTorch: add, tanh, product with v, softmax, weighted sum."""
-    scores = torch.tanh(query.unsqueeze(2) + keys.unsqueeze(1)) @ v
-    weights = torch.softmax(scores, -1)
-    return [torch.bmm(weights, values), weights]
+from seq2seq_fast.cases.attention import eager_attend, eager_score
+from seq2seq_fast.cases.gru_cell import eager_gru_gates
+from seq2seq_fast.cases.lstm_cell import eager_lstm_gates
 
 
-def scores(query: Tensor, keys: Tensor, v: Tensor) -> list[Tensor]:
-    return [torch.tanh(query.unsqueeze(2) + keys.unsqueeze(1)) @ v]
+def attention(*tensors: Tensor) -> list[Tensor]:
+    return list(eager_attend(*tensors))
 
 
-def gru(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
-    r_x, z_x, n_x = from_input.chunk(3, 1)
-    r_h, z_h, n_h = from_state.chunk(3, 1)
-    z = torch.sigmoid(z_x + z_h)
-    n = torch.tanh(n_x + torch.sigmoid(r_x + r_h) * n_h)
-    return [n + z * (state - n)]
+def scores(*tensors: Tensor) -> list[Tensor]:
+    return [eager_score(*tensors)]
+
+
+def gru(*tensors: Tensor) -> list[Tensor]:
+    return [eager_gru_gates(*tensors)]
 
 
 def reset(from_input: Tensor, from_state: Tensor, state: Tensor) -> list[Tensor]:
@@ -37,7 +34,5 @@ def update(from_input: Tensor, from_reset_state: Tensor, z: Tensor, state: Tenso
     return [n + z * (state - n)]
 
 
-def lstm(from_input: Tensor, from_state: Tensor, cell: Tensor) -> list[Tensor]:
-    i, f, g, o = (from_input + from_state).chunk(4, 1)
-    kept = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-    return [torch.sigmoid(o) * torch.tanh(kept), kept]
+def lstm(*tensors: Tensor) -> list[Tensor]:
+    return list(eager_lstm_gates(*tensors))

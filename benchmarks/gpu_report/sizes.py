@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from seq2seq_fast.cases.sizes import PLACES
+
 # B, Tq, Tx, A, D.
 ATTENTION = {"one query": (64, 1, 50, 512, 1024), "many queries": (8, 50, 50, 512, 1024)}
 # Of the cells, and of the decoders whose cells are counted alone.
 BATCH, HIDDEN = 64, 512
 POSITIONS, UNITS, SIZE, EMBEDDING = 50, 512, 1024, 512
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 class DecoderSizes(NamedTuple):
@@ -24,7 +25,9 @@ class DecoderSizes(NamedTuple):
     size: int
 
 
-DECODER = {
-    "paper": DecoderSizes(80, 50, 50, 620, 1000, 1000, 2000),
-    "Multi30k": DecoderSizes(128, 20, 20, 256, 320, 320, 640),
-}
+def _of(place: str) -> DecoderSizes:
+    names = ("batch", "target", "source", "embedding", "units", "hidden", "values")
+    return DecoderSizes(*(PLACES[place].sizes[name] for name in names))
+
+
+DECODER = {"paper": _of("paper"), "Multi30k": _of("multi30k")}

@@ -46,15 +46,17 @@ class GRUGates(Gates):
         return {"hidden": gates(**inputs.tensors)}
 
     def eager(self, inputs: Inputs) -> Outputs:
-        gates_input, gates_hidden, hidden = inputs.tensors.values()
-        input_r, input_z, input_n = gates_input.chunk(3, dim=-1)
-        hidden_r, hidden_z, hidden_n = gates_hidden.chunk(3, dim=-1)
-        r = torch.sigmoid(input_r + hidden_r)
-        z = torch.sigmoid(input_z + hidden_z)
-        n = torch.tanh(input_n + r * hidden_n)
-        return {"hidden": (1 - z) * n + z * hidden}
+        return {"hidden": eager_gru_gates(**inputs.tensors)}
 
     def backward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs) -> Work:
         """r, z, n, the hidden summand of n, h and the gradient are read; gradients of both sums and h written."""
         rows = sizes["batch"] * sizes["hidden"]
         return Work(6 * rows, 7 * rows)
+
+
+def eager_gru_gates(gates_input: Tensor, gates_hidden: Tensor, hidden: Tensor) -> Tensor:
+    input_r, input_z, input_n = gates_input.chunk(3, dim=-1)
+    hidden_r, hidden_z, hidden_n = gates_hidden.chunk(3, dim=-1)
+    z = torch.sigmoid(input_z + hidden_z)
+    n = torch.tanh(input_n + torch.sigmoid(input_r + hidden_r) * hidden_n)
+    return n + z * (hidden - n)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import torch
+from torch import Tensor
 
 import seq2seq_fast
 from seq2seq_fast.cases.cell import Cell, Gates, arguments
@@ -42,12 +43,16 @@ class LSTMGates(Gates):
         return {"hidden": hidden, "cell": cell}
 
     def eager(self, inputs: Inputs) -> Outputs:
-        gates_input, gates_hidden, cell = inputs.tensors.values()
-        i, f, g, o = (gates_input + gates_hidden).chunk(4, dim=-1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        return {"hidden": torch.sigmoid(o) * torch.tanh(cell), "cell": cell}
+        hidden, cell = eager_lstm_gates(**inputs.tensors)
+        return {"hidden": hidden, "cell": cell}
 
     def backward_work(self, sizes: Mapping[str, int], inputs: Inputs, outputs: Outputs) -> Work:
         """i, f, g, o, both cells and both gradients are read; one gradient for both sums and the cell's written."""
         rows = sizes["batch"] * sizes["hidden"]
         return Work(8 * rows, 5 * rows)
+
+
+def eager_lstm_gates(gates_input: Tensor, gates_hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    i, f, g, o = (gates_input + gates_hidden).chunk(4, dim=-1)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(cell), cell

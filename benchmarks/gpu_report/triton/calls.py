@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_report.sizes import GATES
 from benchmarks.gpu_report.tensors import meta, source
 from benchmarks.gpu_report.triton.launches import Launch, recorded
+from seq2seq_fast.ops.attention_decoder import GATES
 from seq2seq_fast.triton_kernels import additive_attention, additive_score, gru_cell, key_exponentials, lstm_cell
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
 from seq2seq_fast.triton_kernels.attention_decoder_backward import attention_decoder_backward

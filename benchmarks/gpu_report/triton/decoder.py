@@ -10,10 +10,11 @@ import torch
 import seq2seq_fast
 from benchmarks.gpu_report.decoder import DecoderPass, arguments, both_ways, decoder_pass
 from benchmarks.gpu_report.eager import EagerTrace
-from benchmarks.gpu_report.sizes import BATCH, EMBEDDING, GATES, HIDDEN, POSITIONS, SIZE, UNITS, DecoderSizes
+from benchmarks.gpu_report.sizes import BATCH, EMBEDDING, HIDDEN, POSITIONS, SIZE, UNITS, DecoderSizes
 from benchmarks.gpu_report.tensors import meta
 from benchmarks.gpu_report.triton.calls import decoder_calls
 from benchmarks.gpu_report.triton.launches import recorded
+from seq2seq_fast.ops.attention_decoder import GATES
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
 from seq2seq_fast.triton_kernels.attention_decoder_backward import attention_decoder_backward
 
