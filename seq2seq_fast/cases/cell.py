@@ -49,12 +49,16 @@ class Cell(Operator):
         return Inputs(tensors, {}, case.options)
 
     def bounds(self, inputs: Inputs, large: bool = False) -> tuple[Bound, Bound]:
-        """A few roundings; that of a product grows with the root of its terms, and a sum of 1,000s knows little."""
+        """A few roundings; that of a product grows with the root of its terms, and a sum of 1,000s knows little.
+
+        Two terms of a gradient may nearly cancel, and 16 bits then hold little of what is left.
+        """
         wide = accumulation_dtype(inputs.tensors["input"].dtype)
         error = 1e-14 if wide == torch.float64 else 1e-6
         error *= max(1.0, (max(inputs.tensors[name].shape[1] for name in PARAMETERS[:2]) / 65) ** 0.5)
         error *= 100 if large else 1
-        return Bound(relative=error, roundings=4), Bound(relative=5 * error, roundings=8)
+        floor = 0.1 if inputs.tensors["input"].dtype.itemsize == 2 else 0.0
+        return Bound(relative=error, roundings=4), Bound(relative=5 * error, roundings=8, floor=floor)
 
     def enlarge(self, inputs: Inputs) -> bool:
         """Saturated gates; ones whose sum float16 can hold."""

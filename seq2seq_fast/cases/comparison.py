@@ -87,7 +87,8 @@ def compare(tensor: str, where: str, found: Tensor, truth: Tensor, bound: Bound,
     got, want = got[~odd], want[~odd]
     if want.numel() == 0:
         return Comparison(tensor, where, 0.0, 0.0)
-    error, scale = float((got - want).abs().max()), max(floor, float(want.abs().max()))
+    error, size = float((got - want).abs().max()), float(want.abs().max())
+    scale = max(floor, size) if size else 0.0
     return Comparison(tensor, where, error, bound.allowed(scale, found.dtype))
 
 

@@ -73,7 +73,7 @@ def differences(found: Found, true: Found, where: str, bounds: tuple[Bound, Boun
 def compare_all(found: Outputs, true: Outputs, where: str, bound: Bound) -> Iterator[Comparison]:
     if found.keys() != true.keys():
         raise ValueError(f"gave {', '.join(found)}; wanted {', '.join(true)}")
-    sizes = [float(want.detach().abs().max()) for want in true.values() if bound.floor]
+    sizes = [float(want.detach().abs().max()) for want in true.values() if bound.floor and want.numel()]
     floor = bound.floor * max(sizes, default=0.0)
     for name, want in true.items():
         yield compare(name, where, found[name], want, bound, floor)

@@ -159,6 +159,9 @@ class Operator(ABC):
     baselines: tuple[str, ...] = ("eager", "compile", "cudagraph")
     cold: bool = True
 
+    def __str__(self) -> str:
+        return self.name
+
     def at(self, place: str) -> Case:
         """The case of a place in :data:`PLACES`: its sizes, in the form with its cell where there is a choice."""
         cell, sizes = PLACES[place]

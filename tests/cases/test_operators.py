@@ -17,7 +17,8 @@ EVERY = list(BY_NAME.values())
 
 
 def test_every_public_operator_has_its_file():
-    public = {name for name in seq2seq_fast.__all__ if name.islower()} - {"backends", "use_backend", "__version__"}
+    named = {name for name in seq2seq_fast.__all__ if name.islower() and callable(getattr(seq2seq_fast, name))}
+    public = named - {"backends", "use_backend"}
     assert public and public <= set(BY_NAME)
     for operator in OPERATORS:
         assert type(operator).__module__ == f"seq2seq_fast.cases.{operator.name}"
@@ -64,7 +65,7 @@ def test_every_operator_runs_at_every_place_in_the_form_of_its_cell(operator, pl
 
 @pytest.mark.parametrize("operator", EVERY, ids=by_name)
 def test_the_least_work_moves_every_tensor_once(operator):
-    case = operator.cases(quick=True)[-1]
+    case = operator.degenerate()
     inputs = operator.inputs(case, Draw(torch.float32, CPU))
     outputs = call(operator, inputs, on(operator, "reference"))
     held, made = (sum(t.numel() for t in tensors.values()) for tensors in (inputs.tensors, outputs))

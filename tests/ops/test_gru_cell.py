@@ -1,12 +1,9 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from seq2seq_fast import gru_cell
-from tests.support.cases import SIZES, misplaced
-from tests.support.engines import DTYPES, ENGINES, FUSED, dtype_name
-from tests.support.truth import assert_near, double, gradients
+from tests.support.engines import ENGINES
+from tests.support.truth import assert_near, double
 
 NAMES = ("input", "hidden", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -28,40 +25,6 @@ def cell_inputs(batch, features, size, gates, *, dtype=torch.float32, device="cp
         *weights,
         *((draw(gates * size), draw(gates * size)) if biases else (None, None)),
     ]
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=str)
-@pytest.mark.parametrize("dtype", DTYPES, ids=dtype_name)
-@pytest.mark.parametrize("reset_after", [True, False])
-@given(data=st.data())
-def test_forward_and_gradients_match_float64_truth(engine, dtype, reset_after, data):
-    if engine.lacks(dtype):
-        return
-    size = st.sampled_from(SIZES)
-    inputs = cell_inputs(
-        data.draw(st.integers(0, 5)), data.draw(size), data.draw(size), 3, dtype=dtype, device=engine.device,
-        biases=data.draw(st.booleans()),
-    )  # fmt: skip
-    assert_true(inputs, engine, reset_after)
-
-
-def assert_true(inputs, engine, reset_after):
-    dtype = inputs[0].dtype
-    (found,), grads = gradients(lambda *x: [gru_cell(*x, reset_after=reset_after, backend=engine.backend)], inputs)
-    (truth,), true_grads = gradients(
-        lambda *x: [gru_cell(*x, reset_after=reset_after, backend="reference")], double(inputs)
-    )
-    assert_near(found, truth, error=1e-6 if dtype != torch.float64 else 1e-14, roundings=4)
-    for name, a, b in zip(NAMES, grads, true_grads, strict=False):
-        assert_near(a, b, error=5e-6 if dtype != torch.float64 else 1e-13, roundings=8, name=name)
-
-
-@pytest.mark.parametrize("engine", FUSED, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=dtype_name)
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_tensors_at_any_address_match_truth(engine, dtype, reset_after):
-    inputs = cell_inputs(3, 8, 16, 3, dtype=dtype, device=engine.device)
-    assert_true([misplaced(t) for t in inputs], engine, reset_after)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)
@@ -87,18 +50,6 @@ def test_reset_before_is_the_papers_cell_with_its_update_gate_complemented(engin
     torch.testing.assert_close(found, paper)
 
 
-@pytest.mark.parametrize("engine", [e for e in ENGINES if e.serves(torch.float64)], ids=str)
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_gradcheck_and_gradgradcheck(engine, reset_after):
-    inputs = cell_inputs(2, 3, 2, 3, dtype=torch.float64, device=engine.device)
-
-    def function(*x):
-        return gru_cell(*x, reset_after=reset_after, backend=engine.backend)
-
-    assert torch.autograd.gradcheck(function, inputs)
-    assert torch.autograd.gradgradcheck(function, inputs)
-
-
 @pytest.mark.parametrize("engine", ENGINES, ids=str)
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_autocast_carries_a_float32_state(engine, reset_after):
@@ -109,19 +60,6 @@ def test_autocast_carries_a_float32_state(engine, reset_after):
     assert_near(found, gru_cell(*double(inputs), reset_after=reset_after, backend="reference"), error=0.03)
     found.sum().backward()
     assert all(t.grad.dtype == torch.float32 for t in inputs)
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=str)
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_saturated_gates_stay_finite_and_nan_stays_in_its_row(engine, reset_after):
-    inputs = cell_inputs(4, 3, 9, 3, device=engine.device)
-    with torch.no_grad():
-        inputs[0][0] = 1e4
-        inputs[0][1] = -1e4
-        inputs[0][2] = float("nan")
-    found = gru_cell(*inputs, reset_after=reset_after, backend=engine.backend)
-    truth = gru_cell(*double(inputs), reset_after=reset_after, backend="reference")
-    assert_near(found, truth, error=1e-6, roundings=4)
 
 
 @pytest.mark.parametrize(
