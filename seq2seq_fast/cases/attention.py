@@ -109,12 +109,13 @@ class Attention(Operator):
     def bounds(self, inputs: Inputs, large: bool = False) -> tuple[Bound, Bound]:
         """A weight e^s / sum e^s errs by twice what a score does; sums may take as much again, or 16 eps.
 
-        A gradient adds up four such terms, its own sums may take six times as much, or 64 eps.
+        A gradient adds up four such terms, its own sums may take six times as much, or 64 eps. Where few terms nearly
+        cancel, what is left is measured against a tenth of the largest gradient.
         """
         error = score_error(inputs.tensors["v"])
         eps = torch.finfo(accumulation_dtype(inputs.tensors["v"].dtype)).eps
         outputs = Bound(relative=2 * error + min(2 * error, 16 * eps), roundings=2)
-        return outputs, Bound(relative=8 * error + min(24 * error, 64 * eps), roundings=4)
+        return outputs, Bound(relative=8 * error + min(24 * error, 64 * eps), roundings=4, floor=0.1)
 
     def fill_padding(self, inputs: Inputs) -> None:
         empty_one_source(inputs)
