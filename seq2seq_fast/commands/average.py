@@ -95,8 +95,11 @@ def _folder_of(path: Path) -> Path:
 
 def _model_of(path: Path) -> tuple[Seq2Seq, Vocabulary, Vocabulary]:
     """The model of an input and its vocabularies; a training that has not ended has them beside its checkpoints."""
+    from seq2seq_fast.data import InputError
     from seq2seq_fast.decoding.model_folder import WEIGHTS, load_model_folder, load_vocabularies
     from seq2seq_fast.nn import Seq2Seq
+    from seq2seq_fast.nn.stored import check_weights
+    from seq2seq_fast.training.checkpoints import read_weights
     from seq2seq_fast.training.checks import model_config
     from seq2seq_fast.training.settings import SETTINGS, read_settings
 
@@ -105,7 +108,12 @@ def _model_of(path: Path) -> tuple[Seq2Seq, Vocabulary, Vocabulary]:
     if path.suffix != ".ckpt" or (folder / WEIGHTS).exists() or not (work / SETTINGS).is_file():
         return load_model_folder(folder)
     settings, vocabularies = read_settings(work / SETTINGS), load_vocabularies(work)
-    return Seq2Seq(model_config(settings["model"], vocabularies)), *vocabularies
+    config = model_config(settings["model"], vocabularies)
+    try:
+        check_weights(Seq2Seq, config, {name: tuple(value.shape) for name, value in read_weights(path).items()})
+    except ValueError as error:
+        raise InputError(f"{path}: is of another model than {work / SETTINGS} names ({error})") from None
+    return Seq2Seq(config), *vocabularies
 
 
 def _check_alike(config: Any, path: Path) -> None:

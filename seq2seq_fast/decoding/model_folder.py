@@ -17,11 +17,13 @@ from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.files import give_mode, replace, usual_mode
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
+from seq2seq_fast.nn.stored import check_stored
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
 _SUFFIXES = (".model", ".json")
 _VOCABULARY_FILES = tuple(f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES)
+_LONGEST_CONFIG = 2**20
 _PARTIAL = ".partial-model"
 _VOCABULARIES = "vocabularies"  # the entry in the metadata of the weights
 
@@ -109,7 +111,9 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a model folder ({name} is not there)")
     try:
-        model = Seq2Seq(Seq2SeqConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8"))))
+        config = read_config(folder / CONFIG)
+        check_stored(Seq2Seq, config, folder / WEIGHTS)
+        model = Seq2Seq(config)
         load_model(model, folder / WEIGHTS, strict=True)
     except Exception as error:  # whatever a broken file makes the loaders raise
         raise InputError(f"{folder}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from error
@@ -133,6 +137,20 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
     if known.get(_VOCABULARIES, fingerprint) != fingerprint:
         raise InputError(f"{folder}: a vocabulary is not the one of this training: bring that back")
     return model, source, target
+
+
+def read_config(path: Path) -> Seq2SeqConfig:
+    """Read the configuration of a model.
+
+    Raises:
+        OSError, ValueError, TypeError: there is none.
+    """
+    if path.stat().st_size > _LONGEST_CONFIG:
+        raise ValueError(f"{path.name} has more than {_LONGEST_CONFIG:,} bytes")
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path.name} holds no settings")
+    return Seq2SeqConfig.from_dict(settings)
 
 
 def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> None:

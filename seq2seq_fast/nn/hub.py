@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq_fast.files import give_mode, usual_mode
+from seq2seq_fast.nn.stored import check_stored
 
 MODEL_CARD = """
 ---
@@ -64,6 +65,7 @@ try:
             path = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
             if not Path(model_id).is_dir():
                 path = Path(hf_hub_download(model_id, constants.SAFETENSORS_SINGLE_FILE, **download))
+            check_stored(cls, config, path)
             return cls._load_as_safetensor(cls(config), str(path), map_location, strict)
 
 except ImportError:
