@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -124,11 +127,24 @@ def _encode(
     )
 
 
+def _end_with_parent() -> None:
+    """End this process as soon as the one that has started it ends, however that ends: nobody reads its blocks then."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 _prepared: tuple[Vocabulary, Vocabulary, int | None]
 
 
 def _prepare(source: Vocabulary, target: Vocabulary, max_length: int | None) -> None:
     """Give a worker process what is the same for every block."""
+    _end_with_parent()
     global _prepared
     _prepared = (source, target, max_length)
 
