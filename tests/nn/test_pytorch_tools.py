@@ -184,8 +184,34 @@ def test_jit_script_is_refused():
 
 
 def test_fx_symbolic_trace_is_refused():
-    with pytest.raises(TypeError, match=r"source must be a tensor \[B, Tx\] \(tokens\); got Proxy"):
+    with pytest.raises(
+        TypeError, match=r"source must be a tensor \[B, Tx\] \(tokens\); got Proxy: torch\.export traces the operators"
+    ):
         torch.fx.symbolic_trace(logits_and_batch()[0])
+
+
+def test_func_grad_vmap_and_jacrev():
+    module, (source, lengths, target) = logits_and_batch()
+    module = module.double()
+    parameters = {name: value.detach() for name, value in module.named_parameters()}
+
+    def outputs(parameters, source, lengths, target):
+        return torch.func.functional_call(module, parameters, (source[None], lengths[None], target[None]))[0]
+
+    def loss(*arguments):
+        return outputs(*arguments).logsumexp(dim=1).sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0, 0))(parameters, source, lengths, target)
+    jacobian = torch.func.jacrev(outputs)(parameters, source[0], lengths[0], target[0])
+    for row in range(3):
+        module.zero_grad()
+        module(source[row][None], lengths[row][None], target[row][None]).logsumexp(dim=2).sum().backward()
+        for name, parameter in module.named_parameters():
+            torch.testing.assert_close(each[name][row], parameter.grad)
+            if row == 0:
+                probabilities = module(source[:1], lengths[:1], target[:1])[0].softmax(dim=1)
+                chained = torch.tensordot(probabilities, jacobian[name], dims=2)
+                torch.testing.assert_close(chained, parameter.grad)
 
 
 def test_checkpointing():
@@ -198,6 +224,16 @@ def test_checkpointing():
     theirs = gradients(module, expected)
     for name, grad in gradients(module, found).items():
         torch.testing.assert_close(grad, theirs[name])
+
+
+def test_fake_tensors():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    module, batch = logits_and_batch()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        logits = module(*(mode.from_tensor(part) for part in batch))
+        assert logits.shape == (3, 4, 11)
+        logits.sum().backward()
 
 
 def test_flop_counting():
