@@ -1,27 +1,21 @@
-"""The raw operators of additive attention: which kernels serve a call, and their results as the schemas name them."""
+"""The raw operators of additive attention: which kernels serve a call, and their results as the schemas name them.
+
+Their arguments stand one by one, as in the schemas: torch makes the operators' schemas from these very signatures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
+from seq2seq_fast.raw.attention import Source
+from seq2seq_fast.raw.tensors import asked, contiguous
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.many_queries import attend_many_queries
 from seq2seq_fast.triton_kernels.many_queries_backward import attend_many_queries_backward
-from seq2seq_fast.triton_kernels.one_query import Source, attend_one_query
+from seq2seq_fast.triton_kernels.one_query import attend_one_query
 from seq2seq_fast.triton_kernels.one_query_backward import attend_one_query_backward
-
-
-def contiguous(*tensors: Tensor | None) -> tuple[Any, ...]:
-    """The tensors as the kernels read them."""
-    return tuple(None if t is None else t.contiguous() for t in tensors)
-
-
-def asked(gradients: Sequence[Tensor | None], like: Tensor) -> tuple[Tensor, ...]:
-    """Gradients, an empty tensor in place of each that was not asked for."""
-    return tuple(like.new_empty(0) if g is None else g for g in gradients)
 
 
 def attend_forward(
@@ -69,4 +63,4 @@ def attend_backward(
         gradients = attend_many_queries_backward(
             grad_context, grad_weights, query, source, kept, logsumexp, needs
         )  # fmt: skip
-    return asked(gradients, query)  # type: ignore[return-value]
+    return asked(gradients, query)

@@ -10,17 +10,18 @@ outside of it. Nothing is read on the host, and all memory comes from torch's al
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2seq_fast.raw.decoder import DecoderCall
+from seq2seq_fast.raw.tensors import contiguous
 from seq2seq_fast.triton_kernels import launch
-from seq2seq_fast.triton_kernels.additive_attention import contiguous
 from seq2seq_fast.triton_kernels.combine import Tiles, combine_tiles
 from seq2seq_fast.triton_kernels.decoder_cells import Gates, Recurrence, cell_step, reset_step, update_step
 from seq2seq_fast.triton_kernels.kernel import Each
-from seq2seq_fast.triton_kernels.one_query import Source, attend_tiles, plan_tiles
+from seq2seq_fast.triton_kernels.one_query import attend_tiles, plan_tiles
 from seq2seq_fast.triton_kernels.products import product
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -45,20 +46,13 @@ class Weights(NamedTuple):
     bias_hh: Tensor | None
 
 
-def arrange_weights(
-    features: int,
-    query_weight: Tensor,
-    query_bias: Tensor | None,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    reset_before: bool,
-) -> Weights:
-    rows = 2 * weight_hh.shape[1] if reset_before else weight_hh.shape[0]
+def arrange_weights(call: DecoderCall) -> Weights:
+    given = call.weights
+    rows = call.direct_rows
     return Weights(
-        weight_ih[:, :features], weight_ih[:, features:], query_weight, weight_hh[:rows],
-        weight_hh[rows:] if reset_before else None, *contiguous(query_bias, bias_ih, bias_hh),
+        call.input_weight, call.context_weight, given.query_weight, given.weight_hh[:rows],
+        given.weight_hh[rows:] if call.reset_before else None,
+        *contiguous(given.query_bias, given.bias_ih, given.bias_hh),
     )  # fmt: skip
 
 
@@ -79,35 +73,13 @@ def tiles_to_multiply(tiles: Tiles | None, gates: int, dtype: torch.dtype) -> Te
     return tiles.maxima.new_empty(rows, count, gates) if launch.multiply_tiles(rows, count, gates) else None
 
 
-def attention_decoder_forward(
-    inputs: Tensor,
-    state: Tensor,
-    cell_state: Tensor | None,
-    keys: Tensor,
-    values: Tensor,
-    exponentials: Tensor,
-    in_range: Tensor,
-    query_weight: Tensor,
-    query_bias: Tensor | None,
-    v: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    state_mask: Tensor | None,
-    cell: str,
-    reset_after: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """All positions; see :mod:`seq2seq_fast.ops.schemas` for shapes and results."""
+def attention_decoder_forward(*arguments: Any) -> tuple[Tensor, ...]:
+    """All positions; see :mod:`seq2seq_fast.ops.schemas` for arguments, shapes and results."""
+    call = DecoderCall.of(*arguments)
+    inputs, state, cell_state, source, _, state_mask, cell, _ = call
     batch, target, features = inputs.shape
-    hidden, dtype = state.shape[1], inputs.dtype
-    reset_before = cell == "gru" and not reset_after
-    source = Source(*contiguous(keys, values, exponentials, in_range, v, lengths, mask))
-    weights_of = arrange_weights(
-        features, query_weight, query_bias, weight_ih, weight_hh, bias_ih, bias_hh, reset_before
-    )
+    hidden, dtype, reset_before = call.hidden, inputs.dtype, call.reset_before
+    weights_of = arrange_weights(call)
     cell_state, state_mask = contiguous(cell_state, state_mask)
     gates, size = weights_of.of_context.shape
     positions = source.values.shape[1]
@@ -119,7 +91,7 @@ def attention_decoder_forward(
 
     states = state.new_empty(target, batch, hidden)
     weights, logsumexp = buffer(target, batch, positions), buffer(target, batch)
-    saved = {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell] * hidden
+    saved = call.activations
     activations = buffer(target, batch, saved)
     # The cells that the steps start from, and the last one.
     cells = buffer(0)

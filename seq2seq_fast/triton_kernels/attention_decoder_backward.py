@@ -8,12 +8,14 @@ with the stacked weights. After it, for all positions at once: the gradients of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seq2seq_fast.triton_kernels.additive_attention import asked, contiguous
+from seq2seq_fast.raw.attention import Source
+from seq2seq_fast.raw.decoder import BackwardCall
+from seq2seq_fast.raw.tensors import asked, contiguous
 from seq2seq_fast.triton_kernels.attention_decoder import Weights, arrange_weights
 from seq2seq_fast.triton_kernels.decoder_cells_backward import (
     StateGradient,
@@ -24,7 +26,6 @@ from seq2seq_fast.triton_kernels.decoder_cells_backward import (
 from seq2seq_fast.triton_kernels.kernel import Each
 from seq2seq_fast.triton_kernels.key_exponentials import prepare_steps
 from seq2seq_fast.triton_kernels.many_queries_backward import unit_gradients
-from seq2seq_fast.triton_kernels.one_query import Source
 from seq2seq_fast.triton_kernels.one_query_backward import score_gradient, weights_gradient
 from seq2seq_fast.triton_kernels.products import batched_product, product
 
@@ -47,49 +48,20 @@ class Steps(NamedTuple):
     score_slopes: Tensor
 
 
-def attention_decoder_backward(
-    grad_states: Tensor | None,
-    grad_contexts: Tensor | None,
-    grad_weights: Tensor | None,
-    grad_final_cell: Tensor | None,
-    inputs: Tensor,
-    state: Tensor,
-    cell_state: Tensor | None,
-    keys: Tensor,
-    values: Tensor,
-    exponentials: Tensor,
-    in_range: Tensor,
-    query_weight: Tensor,
-    query_bias: Tensor | None,
-    v: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    state_mask: Tensor | None,
-    cell: str,
-    reset_after: bool,
-    states: Tensor,
-    contexts: Tensor,
-    weights: Tensor,
-    cells: Tensor,
-    activations: Tensor,
-    queries: Tensor,
-    needs: Sequence[bool],
-) -> tuple[Tensor, ...]:
-    """Gradients of the twelve differentiable arguments, [0] for each that is not asked for."""
+def attention_decoder_backward(*arguments: Any) -> tuple[Tensor, ...]:
+    """Gradients of the twelve differentiable arguments, [0] for each that is not asked for; as the schema has them."""
+    call, grads, kept, _ = BackwardCall.of(*arguments)
+    inputs, state, cell_state, source, _, state_mask, cell, _ = call
+    grad_states, grad_contexts, grad_weights, grad_final_cell = grads
+    states, contexts, weights, cells, activations, queries = kept
+    needs: Sequence[bool] = arguments[-1]
     grad_states, grad_contexts, grad_weights, state, cell_state, state_mask = contiguous(
         grad_states, grad_contexts, grad_weights, state, cell_state, state_mask
     )
     target, batch, hidden = states.shape
     dtype = inputs.dtype
-    source = Source(*contiguous(keys, values, exponentials, in_range, v, lengths, mask))
-    reset_before = cell == "gru" and not reset_after
-    weights_of = arrange_weights(
-        inputs.shape[2], query_weight, query_bias, weight_ih, weight_hh, bias_ih, bias_hh, reset_before
-    )
+    reset_before = call.reset_before
+    weights_of = arrange_weights(call)
     gates, size = weights_of.of_context.shape
     rows = weights_of.of_state.shape[0]
     stacked = torch.cat([weights_of.of_state, weights_of.of_query])

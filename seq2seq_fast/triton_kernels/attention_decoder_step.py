@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seq2seq_fast.triton_kernels.additive_attention import contiguous
+from seq2seq_fast.raw.decoder import DecoderCall
+from seq2seq_fast.raw.tensors import contiguous
 from seq2seq_fast.triton_kernels.attention_decoder import arrange_weights, masked
 from seq2seq_fast.triton_kernels.combine import combine_tiles
 from seq2seq_fast.triton_kernels.decoder_cells import Gates, Recurrence, cell_step, reset_step, update_step
-from seq2seq_fast.triton_kernels.one_query import Source, attend_tiles, plan_tiles
+from seq2seq_fast.triton_kernels.one_query import attend_tiles, plan_tiles
 from seq2seq_fast.triton_kernels.products import product
 
 
@@ -35,14 +36,17 @@ def attention_decoder_step(
     cell: str,
     reset_after: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Beams are rows of every product and queries on one memory: keys and values are never repeated for them."""
+    """Beams are rows of every product and queries on one memory: keys and values are never repeated for them.
+
+    The arguments stand one by one, as in the schema: torch makes the operator's schema from this very signature.
+    """
+    call, _ = DecoderCall.of_step(
+        input, state, cell_state, keys, values, exponentials, in_range, projected_values, query_weight, query_bias, v,
+        weight_ih, weight_hh, bias_ih, bias_hh, lengths, mask, state_mask, cell, reset_after,
+    )  # fmt: skip
+    source, weights_of = call.source, arrange_weights(call)
     batch, beams, hidden = state.shape
     rows, dtype = batch * beams, input.dtype
-    reset_before = cell == "gru" and not reset_after
-    source = Source(*contiguous(keys, values, exponentials, in_range, v, lengths, mask))
-    weights_of = arrange_weights(
-        input.shape[2], query_weight, query_bias, weight_ih, weight_hh, bias_ih, bias_hh, reset_before
-    )
     (projected_values,) = contiguous(projected_values)
     gates, size = weights_of.of_context.shape
     positions = source.values.shape[1]

@@ -7,13 +7,12 @@ leaves its maximum, its sum and its unnormalised context, and a second kernel co
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from seq2seq_fast.raw.attention import Source
 from seq2seq_fast.triton_kernels import launch
 from seq2seq_fast.triton_kernels.arithmetic import (
     finite_or_zero_maximum,
@@ -158,18 +157,6 @@ def _attend_tile_kernel(
     if projected is not None:
         ahead = _load_values(projected + place * P, column, visited, P)
         _weigh_values(ahead, projected + place * P, weight, visited, projected_context + program * P, P, BLOCK_D)
-
-
-class Source(NamedTuple):
-    """What is attended to, as the raw operators name it."""
-
-    keys: Tensor
-    values: Tensor
-    exponentials: Tensor
-    in_range: Tensor
-    v: Tensor
-    lengths: Tensor | None
-    mask: Tensor | None
 
 
 def plan_tiles(rows: int, source: Source, projected: Tensor | None = None) -> tuple[dict[str, int], Tiles | None]:
