@@ -95,6 +95,7 @@ class Tensor : public torch::stable::Tensor {
     return view_as(to, strides);
   }
   Tensor t() const { return transpose(0, 1); }
+  Tensor strided(const Shape& to, const Shape& strides) const { return view_as(to, strides); }
   // Of a contiguous tensor.
   Tensor view(const Shape& to) const { return view_as(to, contiguous_strides(to)); }
   // The first two dimensions as one, copied where they do not lie one after another.
@@ -157,6 +158,11 @@ inline Tensor bmm(const Tensor& left, const Tensor& right) {
 inline Tensor operator*(const Tensor& left, const Tensor& right) {
   AtenTensorHandle made;
   TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_mul_Tensor(left.get(), right.get(), &made));
+  return Tensor(made);
+}
+inline Tensor operator+(const Tensor& left, const Tensor& right) {
+  AtenTensorHandle made;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_add_Tensor(left.get(), right.get(), 1.0, &made));
   return Tensor(made);
 }
 // [rows, width] -> [width]

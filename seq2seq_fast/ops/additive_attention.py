@@ -13,6 +13,7 @@ from seq2seq_fast.ops.autograd import cast_like, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import as_lengths, check_alike, check_tensor
 from seq2seq_fast.ops.derivatives import declare_derivative
+from seq2seq_fast.ops.features import Features, check_features, choose_feature_backend
 from seq2seq_fast.ops.positions import Positions, positions_of
 from seq2seq_fast.ops.weighting import Weighting, check_bias
 from seq2seq_fast.reference.precision import accumulation_dtype
@@ -25,6 +26,9 @@ def attend(
     *,
     lengths: Tensor | None = None,
     mask: Tensor | None = None,
+    history: Tensor | None = None,
+    filters: Tensor | None = None,
+    activation: str = "tanh",
     normalization: str = "softmax",
     bias: Tensor | None = None,
     clip: float | None = None,
@@ -49,6 +53,13 @@ def attend(
         v: [A].
         lengths: [B], or [B, Tq] for each query its own. Integers from 0 to Tx: positions from there on are masked.
         mask: [B, Tx], [B, 1, Tx], or [B, Tq, Tx] for each query its own. bool, True attends.
+        history: [B, C, Tx], or [B, Tq, C, Tx] with many queries: where was attended before, in C channels such as the
+            last weights and their sum. The unit becomes ``tanh(query_i + keys_j + sum_ct filters_ct history_c,j+t)``
+            (Chorowski et al. 2015, arXiv 1506.07503). Differentiable; detach it to stop the gradient.
+        filters: [A, C, W], W odd: how history is read around a position, zeros beyond both ends. Filters [F, C, W] with
+            a projection [A, F] behind them are the product of both.
+        activation: "tanh", or "relu" in its place. The CPU engine has a kernel for history and ReLU; on a GPU the
+            scores are then the reference's, which stores [B, Tq, Tx, A].
         normalization: "softmax"; "sigmoid", each score's sigmoid divided by the sum of all; or "none", the scores as
             they are.
         bias: one number, [] or [1], added to every score. It changes nothing in a plain softmax.
@@ -67,15 +78,16 @@ def attend(
     query, v = prepare_query(query, memory, v)
     check_bias(bias, v)
     weighting = Weighting(normalization, bias, clip, dropout)
+    features = check_features(history, filters, activation, memory, query)
     single = query.dim() == 2
     if single:
         query = query.unsqueeze(1)
     positions = positions_of(memory, query.shape[1], lengths, mask)
-    chosen = choose_backend(backend, memory.keys)
-    if weighting.plain and not positions.per_query:
+    chosen = choose_backend(backend, memory.keys) if features.plain else choose_feature_backend(backend, memory)
+    if weighting.plain and features.plain and not positions.per_query:
         context, weights = attend_prepared(query, memory, v, positions, need_weights, chosen)
     else:
-        context, weights = _attend_scored(query, memory, v, positions, weighting, chosen)
+        context, weights = _attend_scored(query, memory, v, positions, features, weighting, chosen)
         weights = weights if need_weights else None
     if single:
         context, weights = context.squeeze(1), None if weights is None else weights.squeeze(1)
@@ -148,8 +160,10 @@ def fused_source(memory: AttentionMemory, backend: str) -> tuple[Tensor, Tensor]
     return memory.exponentials, memory.in_range
 
 
-def prepared_scores(query: Tensor, memory: AttentionMemory, v: Tensor, backend: str) -> Tensor:
+def prepared_scores(query: Tensor, memory: AttentionMemory, v: Tensor, features: Features, backend: str) -> Tensor:
     """Scores [B, Tq, Tx] of query [B, Tq, A], nothing masked, after the checks."""
+    if not features.plain:
+        return features.scores(query, memory.keys, v, backend)
     if backend == "reference":
         with no_autocast(query.device.type):
             return reference.additive_score(query, memory.keys, v)
@@ -157,14 +171,21 @@ def prepared_scores(query: Tensor, memory: AttentionMemory, v: Tensor, backend: 
 
 
 def _attend_scored(
-    query: Tensor, memory: AttentionMemory, v: Tensor, positions: Positions, weighting: Weighting, backend: str
+    query: Tensor,
+    memory: AttentionMemory,
+    v: Tensor,
+    positions: Positions,
+    features: Features,
+    weighting: Weighting,
+    backend: str,
 ) -> tuple[Tensor, Tensor]:
     """The scores from the backend's kernel, their weighting and the context in PyTorch: query [B, Tq, A]."""
     dtype = accumulation_dtype(query.dtype)
     if dtype != query.dtype:  # in 16 bits a score would be rounded before the softmax
         query, v, memory = query.to(dtype), v.to(dtype), replace(memory, keys=memory.keys.to(dtype))
+        features = features.to(dtype)
     with no_autocast(query.device.type):
-        weights = weighting.weights(prepared_scores(query, memory, v, backend), positions.attended)
+        weights = weighting.weights(prepared_scores(query, memory, v, features, backend), positions.attended)
         context = torch.bmm(weights, memory.values.to(dtype))
     return context.to(memory.values.dtype), weights.to(memory.values.dtype)
 

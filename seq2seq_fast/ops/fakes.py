@@ -39,6 +39,14 @@ def additive_score_backward(grad_scores, query, keys, exponentials, in_range, v,
     return _asked(needs, query, keys, v)
 
 
+def feature_score_forward(query, keys, v, history, filters, activation):
+    return query.new_empty(*query.shape[:2], keys.shape[1])
+
+
+def feature_score_backward(grad_scores, query, keys, v, history, filters, activation, needs):
+    return _asked(needs, query, keys, v, history, filters)
+
+
 def attend_forward(query, keys, values, exponentials, in_range, v, lengths, mask, need_weights):
     batch, queries, _ = query.shape
     weights = _acc(query, batch, queries, keys.shape[1]) if need_weights else _acc(query, 0)
@@ -159,6 +167,8 @@ FAKES: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
         key_exponentials,
         additive_score_forward,
         additive_score_backward,
+        feature_score_forward,
+        feature_score_backward,
         attend_forward,
         attend_backward,
         gru_gates_forward,

@@ -115,8 +115,16 @@ RECURRENCE = (
     "Tensor inputs, Tensor state, Tensor? cell_state, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, "
     "Tensor? bias_hh, Tensor? lengths, Tensor? state_mask, bool reverse, str cell, bool reset_after"
 )
+FEATURES = "Tensor query, Tensor keys, Tensor v, Tensor? history, Tensor? filters, str activation"
 OWN_SCHEMAS: dict[str, dict[str, str]] = {
     "cpu": {
+        # query [B, Tq, A], keys [B, Tx, A], history [B, Tq, C, Tx] and filters [A, C, W] (both or none), activation
+        # "tanh" or "relu" -> scores [B, Tq, Tx] of v activation(q + k + filters * history), nothing masked.
+        "feature_score_forward": f"({FEATURES}) -> Tensor scores",
+        # needs and results: query, keys, v, history, filters.
+        "feature_score_backward": (
+            f"(Tensor grad_scores, {FEATURES}, bool[5] needs) -> (" + ", ".join(["Tensor"] * 5) + ")"
+        ),
         "recurrent_sequence_forward": (
             f"({RECURRENCE}) -> (Tensor states, Tensor final_state, Tensor final_cell, Tensor packed, Tensor cells, "
             "Tensor activations)"

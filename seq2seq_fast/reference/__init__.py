@@ -4,7 +4,7 @@ Every function is pure, works for any device, and checks nothing: the public fun
 have done that. 16-bit inputs are computed in float32 and rounded once, at the end.
 """
 
-from seq2seq_fast.reference.additive_attention import additive_score, attend, normalize
+from seq2seq_fast.reference.additive_attention import additive_score, attend, feature_score, normalize
 from seq2seq_fast.reference.attention_decoder import attention_decoder, attention_decoder_step
 from seq2seq_fast.reference.gru_cell import gru_cell
 from seq2seq_fast.reference.lstm_cell import lstm_cell
@@ -16,6 +16,7 @@ __all__ = [
     "attend",
     "attention_decoder",
     "attention_decoder_step",
+    "feature_score",
     "gru_cell",
     "lstm_cell",
     "normalize",

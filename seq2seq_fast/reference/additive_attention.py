@@ -21,6 +21,28 @@ def additive_score(query: Tensor, keys: Tensor, v: Tensor) -> Tensor:
     return (torch.tanh(query_and_keys) @ v.to(dtype)).to(query.dtype)
 
 
+def feature_score(
+    query: Tensor,
+    keys: Tensor,
+    v: Tensor,
+    history: Tensor | None = None,
+    filters: Tensor | None = None,
+    activation: str = "tanh",
+) -> Tensor:
+    """``e_ij = v^T activation(q_i + k_j + sum_ct F_ct a_ic,j+t)``: what lies around j in the history a is told.
+
+    Chorowski, Bahdanau, Serdyuk, Cho, Bengio 2015, arXiv 1506.07503, equations 8 and 9; F is the product of the filters
+    and of the projection of what they find. query [B, Tq, A], keys [B, Tx, A], v [A], history [B, Tq, C, Tx], filters
+    [A, C, W] with W odd -> [B, Tq, Tx].
+    """
+    dtype = accumulation_dtype(query.dtype)
+    inside = query.to(dtype).unsqueeze(2) + keys.to(dtype).unsqueeze(1)
+    if history is not None and filters is not None and inside.numel() > 0:
+        rows = F.conv1d(history.to(dtype).flatten(0, 1), filters.to(dtype), padding=filters.shape[2] // 2)
+        inside = inside + rows.transpose(1, 2).unflatten(0, history.shape[:2])
+    return ((torch.tanh if activation == "tanh" else torch.relu)(inside) @ v.to(dtype)).to(query.dtype)
+
+
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax over the last axis of scores [B, Tq, Tx], where ``mask`` [B, Tx] or [B, 1 or Tq, Tx] is True.
 

@@ -32,6 +32,20 @@ def _source(case, engine, lengths=True):
     return keys, values, *raw(engine.backend).key_exponentials(keys)
 
 
+def _feature_calls(engine, query, keys, v):
+    """Scores with and without features, where the engine has them."""
+    if "feature_score_forward" not in schemas_of(engine.backend):
+        return []
+    history = torch.rand(3, 2, 2, 5, device=engine.device)
+    filters = torch.randn(9, 2, 3, device=engine.device)
+    grad = torch.randn(3, 2, 5, device=engine.device)
+    return [
+        (f"feature_score_{way}", (*before, query, keys, v, *parts, *after))
+        for parts in ((history, filters, "tanh"), (None, None, "relu"))
+        for way, before, after in (("forward", (), ()), ("backward", (grad,), ([True, True, False, True, True],)))
+    ]
+
+
 def raw_calls(engine):
     """A call of every raw operator: name and arguments."""
     operators = raw(engine.backend)
@@ -48,6 +62,7 @@ def raw_calls(engine):
         ("additive_score_forward", (query, keys, *source[2:], v)),
         ("additive_score_backward", (weights, query, keys, *source[2:], v, [True, False, True])),
         ("attend_forward", (query, *source, v, lengths, None, False)),
+        *_feature_calls(engine, query, keys, v),
         ("attend_forward", (query, *source, v, None, mask, True)),
         (
             "attend_backward",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import seq2seq_fast
+from seq2seq_fast.ops.features import BACKENDS as FEATURE_BACKENDS
 from seq2seq_fast.ops.recurrent_sequence import BACKENDS as SEQUENCE_BACKENDS
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 from tests.support.cases import attention_case, decoder_case, run_decoder, sequence_tensors
@@ -59,10 +60,22 @@ def _attention(queries, need_weights, dtype, device):
         return [seq2seq_fast.additive_score(t["query"], memory, t["v"], backend=backend)]
 
     form = "one-query" if queries is None else "queries"
+    found = {}
+    if need_weights and queries is None:
+        history = torch.rand(3, 2, 5, generator=torch.Generator().manual_seed(3)).to(device, dtype)
+        filters = torch.randn(7, 2, 3, generator=torch.Generator().manual_seed(4)).to(device, dtype)
+
+        def located(t, backend):
+            memory = seq2seq_fast.attention_memory(t["keys"], t["values"], lengths=case.lengths)
+            parts = {name: t[name] for name in ("history", "filters")}
+            return list(seq2seq_fast.attend(t["query"], memory, t["v"], **parts, backend=backend))
+
+        with_history = {**tensors, "history": history, "filters": filters}
+        found = {"attend-history": Call(with_history, located, FEATURE_BACKENDS)}
     if need_weights:
         unread = {name: tensor for name, tensor in tensors.items() if name != "values"}
         scores = Call(unread, lambda t, backend: score({**t, "values": tensors["values"]}, backend))
-        return {f"additive_attention-{form}": Call(tensors, attention), f"additive_score-{form}": scores}
+        return found | {f"additive_attention-{form}": Call(tensors, attention), f"additive_score-{form}": scores}
     return {f"additive_attention-{form}-no-weights": Call(tensors, attention)}
 
 
