@@ -13,6 +13,8 @@ def check_tensor(name: str, tensor: Tensor, layout: str, *sizes: int | None) -> 
     if not isinstance(tensor, Tensor):
         instead = ": torch.export traces the operators" if isinstance(tensor, torch.fx.Proxy) else ""
         raise TypeError(f"{name} must be a tensor {layout}; got {type(tensor).__name__}{instead}")
+    if type(tensor).__name__ == "DTensor":  # by name: importing torch.distributed.tensor takes longer than this package
+        raise TypeError(f"{name} must be a whole tensor {layout}; got a DTensor: pass .full_tensor(), or .to_local()")
     if tensor.is_nested:
         raise TypeError(f"{name} must be a dense tensor {layout}; got a nested tensor: pad it and give lengths")
     if tensor.layout != torch.strided:
