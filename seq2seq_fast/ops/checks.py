@@ -37,6 +37,8 @@ def check_alike(first: str, reference: Tensor, **others: Tensor | None) -> None:
     for name, tensor in others.items():
         if tensor is None:
             continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor; got {type(tensor).__name__}")
         if tensor.dtype != reference.dtype:
             raise TypeError(f"{name} must have the dtype of {first}, {reference.dtype}; got {tensor.dtype}")
         if tensor.device != reference.device:
@@ -79,7 +81,7 @@ def check_lengths(lengths: Tensor, batch: int, source: int, device: torch.device
         hint = "; give a mask as mask=" if lengths.dtype == torch.bool else ""
         raise TypeError(f"lengths must be integers; got {lengths.dtype}{hint}")
     if lengths.device.type == "cpu" and not watched() and lengths.numel():
-        low, high = (int(x) for x in lengths.aminmax())
+        low, high = (int(x) for x in lengths.to(torch.int64).aminmax())  # unsigned numbers have no extremes in torch
         if low < 0 or high > source:
             raise ValueError(f"lengths must lie between 0 and the source's {source} positions; got {low} to {high}")
         return lengths.to(device=device, dtype=torch.int64, non_blocking=True)

@@ -107,7 +107,7 @@ def _gru_cell(backend, input, hidden, weight_ih, weight_hh, bias_ih, bias_hh, re
     size = hidden.shape[1]
     bias_rz, bias_n = (None, None) if bias_hh is None else (bias_hh[: 2 * size], bias_hh[2 * size :])
     gates_hidden = F.linear(state, weight_hh[: 2 * size], bias_rz)
-    reset_hidden, z = gru_reset(gates_input[:, : 2 * size], gates_hidden, hidden, backend).split(size, dim=1)
+    reset_hidden, z = gru_reset(gates_input[:, : 2 * size], gates_hidden, hidden, backend).chunk(2, dim=1)
     candidate = F.linear(reset_hidden.to(input.dtype), weight_hh[2 * size :], bias_n)
     return gru_update(gates_input[:, 2 * size :], candidate, z, hidden, backend)
 
