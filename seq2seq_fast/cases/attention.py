@@ -15,13 +15,17 @@ from seq2seq_fast.reference.precision import accumulation_dtype
 
 
 def source_constants(case: Case, draw: Draw) -> dict[str, Tensor]:
-    """Lengths from 1 on and a mask that keeps the first position, where the case is masked."""
+    """Where the case is masked, lengths from 1 on and a mask that keeps the first position.
+
+    The first source is whole but for what its mask hides in the middle of it.
+    """
     if not case.masked:
         return {}
     batch, source = case.sizes["batch"], case.sizes["source"]
     mask = draw.kept(batch, source, probability=0.8)
-    mask[:, 0] = True
-    return {"lengths": draw.integers(1, source, batch), "mask": mask}
+    lengths = draw.integers(1, source, batch)
+    lengths[:1], mask[:1, source // 2], mask[:, 0] = source, False, True
+    return {"lengths": lengths, "mask": mask}
 
 
 def empty_one_source(inputs: Inputs) -> None:

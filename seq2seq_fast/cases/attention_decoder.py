@@ -30,10 +30,11 @@ class AttentionDecoder(Decoder):
         outputs = {"states": states, "contexts": contexts}
         return outputs | ({} if weights is None else {"weights": weights}) | named(final, "final state", "final cell")
 
-    def eager(self, inputs: Inputs, step: Callable[..., Any] = eager_step) -> Outputs:
+    def eager(self, inputs: Inputs, step: Callable[..., Any] | None = None) -> Outputs:
         options, states = inputs.options, states_of(inputs)
-        given = {"padding": padding_of(inputs), "state_mask": inputs.constants.get("state_mask"), "options": options}
-        whole, final = decode(partial(step, **given), inputs.tensors["inputs"], states, *shared_by_steps(inputs))
+        given: dict[str, Any] = {"padding": padding_of(inputs), "state_mask": inputs.constants.get("state_mask")}
+        step = partial(step or eager_step, options=options, **given)
+        whole, final = decode(step, inputs.tensors["inputs"], states, *shared_by_steps(inputs))
         if not options.get("need_weights", True):
             del whole["weights"]
         return whole | named(final, "final state", "final cell")
