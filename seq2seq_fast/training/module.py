@@ -15,6 +15,7 @@ from seq2seq_fast.data import Batch, Vocabulary
 from seq2seq_fast.decoding import greedy_search
 from seq2seq_fast.evaluation import score
 from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.progress import tell
 from seq2seq_fast.training.checkpoints import Validation
 from seq2seq_fast.training.config import OptimizationConfig, TeacherForcingConfig
 from seq2seq_fast.training.loss import alignment_loss, vocabulary_loss
@@ -156,6 +157,8 @@ class TranslationModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._resumed = checkpoint
+        if not checkpoint["optimizer_states"] and self.global_rank == 0:
+            tell("the checkpoint has weights alone: the optimizer begins anew")
         if self._same_seed():
             torch.set_rng_state(checkpoint["random_state"].cpu())
 

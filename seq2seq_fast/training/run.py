@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import shutil
-import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +48,11 @@ from seq2seq_fast.training.config import (
 )
 from seq2seq_fast.training.curves import Curves
 from seq2seq_fast.training.data_module import PairDataModule, load_alignments, load_pairs, make_vocabularies
+from seq2seq_fast.training.endings import Interruption, told_endings
 from seq2seq_fast.training.final_average import Kept, kept_by
 from seq2seq_fast.training.kept import Patience
 from seq2seq_fast.training.module import TranslationModule
+from seq2seq_fast.training.processes import Processes, claimable, processes_of
 from seq2seq_fast.training.settings import check_same_settings, write_settings
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
@@ -95,11 +95,33 @@ def train(
         InputError: a file or a setting cannot be used, or the output folder already holds a model.
     """
     forcing, evaluation = teacher_forcing or TeacherForcingConfig(), evaluation or EvaluationConfig()
+    work = Path(training.output) / "training"
+    last = work / "checkpoints" / "last.ckpt"
+    processes = processes_of(training)
+    check_model(model, vocabulary, optimization)
+    check_output(work.parent, last, training)
+    with told_endings(last) as interruption, claimable(work, processes) as claim:
+        return _train(
+            data, vocabulary, model, optimization, training, forcing, evaluation, processes, claim, interruption
+        )
+
+
+def _train(
+    data: DataConfig,
+    vocabulary: VocabularyConfig,
+    model: dict[str, Any],
+    optimization: OptimizationConfig,
+    training: TrainingConfig,
+    forcing: TeacherForcingConfig,
+    evaluation: EvaluationConfig,
+    processes: Processes,
+    claim: Callable[[], None],
+    interruption: Interruption,
+) -> TrainingResult:
+    """See `train`; ``claim`` makes the folder this training's own, ``interruption`` ends it when someone asks."""
     output = Path(training.output)
     work = output / "training"
     last = work / "checkpoints" / "last.ckpt"
-    check_model(model, vocabulary, optimization)
-    check_output(output, last, training)
     if training.resume:
         check_same_settings(work, vocabulary, model, optimization)
     _quiet_lightning()
@@ -118,10 +140,9 @@ def train(
     network = Seq2Seq(model_config(model, vocabularies))
     if training.resume:
         check_resumable(last, network, training.max_epochs)
-    devices, nodes = _processes(training)
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
-        processes=devices * nodes, progress=training.progress,
+        processes=processes.total, progress=training.progress,
     )  # fmt: skip
     _announce(network, vocabularies, batches, len(validation_pairs))
     patience = Patience(training.patience)
@@ -134,11 +155,13 @@ def train(
     final = [kept.final] if kept.final else []
     curves = Curves(output / CURVES)
     watching = _callbacks(training, budget, last, tokenize)
-    callbacks = [*watching, patience, curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
+    callbacks = [interruption, *watching, patience, curves, *final, *kept.checkpoints, *average, LastCheckpoint(last)]
     try:
-        trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch)
+        trainer = _trainer(training, optimization, callbacks, work, batches.batches_per_epoch, processes)
     except MisconfigurationException as error:
         raise InputError(f"training.device {training.device}: {error}") from None
+    claim()
+    check_output(output, last, training)  # once more: another training may have ended here meanwhile
     if training.overwrite and not training.resume:
         _remove(last.parent)  # only now: nothing that a wrong setting stops may cost an earlier training
     try:
@@ -146,11 +169,13 @@ def train(
             work, None if training.resume else vocabularies, data=data, vocabulary=vocabulary, model=model,
             optimization=optimization, training=training, teacher_forcing=forcing, evaluation=evaluation,
         )  # fmt: skip
-        with _interruptible(last), use_tf32(training.tf32):
+        with use_tf32(training.tf32):
             trainer.fit(module, batches, ckpt_path=last if training.resume else None, weights_only=True)
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(error.strerror) from error
         raise cannot_write(error.filename or work, error) from error
     bleu = _load_best(network, kept)
     # The average that an earlier part of this training wrote stays where this part had no time left for its own.
@@ -178,32 +203,10 @@ def _announce(
     )
 
 
-@contextmanager
-def _interruptible(last: Path) -> Iterator[None]:
-    """Pass on that someone has interrupted a training, which Lightning would answer by ending the program."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as ended:
-        if not isinstance(ended.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, handler)  # Lightning ignores what follows the first
-        goes_on = f"; --training.resume=true goes on from {last}" if last.exists() else ""
-        raise KeyboardInterrupt(f"interrupted{goes_on}") from None
-
-
 @rank_zero_only
 def _remove(folder: Path) -> None:
     """Remove the checkpoints of the training before this one."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _processes(training: TrainingConfig) -> tuple[int, int]:
-    """Return how many processes each machine has, and how many machines there are."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        return devices, int(os.environ["WORLD_SIZE"]) // devices
-    return training.devices, training.nodes
 
 
 def _precision(training: TrainingConfig) -> str:
@@ -246,11 +249,11 @@ def _trainer(
     callbacks: list[pl.Callback],
     work: Path,
     batches_per_epoch: int,
+    processes: Processes,
 ) -> pl.Trainer:
     within_epoch = training.validate_every <= 1
     # A float: Lightning takes 1 for one batch, 1.0 for an epoch.
     interval = float(training.validate_every) if within_epoch else round(training.validate_every * batches_per_epoch)
-    devices, nodes = _processes(training)
     loggers: list[Logger] = []
     if training.logger in ("tensorboard", "both"):
         loggers.append(TensorBoardLogger(work, name="logs"))
@@ -258,9 +261,9 @@ def _trainer(
         loggers.append(CSVLogger(work, name="logs"))
     return pl.Trainer(
         accelerator=training.device,
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp" if devices * nodes > 1 else "auto",
+        devices=processes.devices,
+        num_nodes=processes.nodes,
+        strategy="ddp" if processes.total > 1 else "auto",
         precision=_PRECISIONS[_precision(training)],
         max_epochs=-1 if training.max_epochs is None else training.max_epochs,
         gradient_clip_val=optimization.gradient_clip or None,
@@ -276,7 +279,7 @@ def _trainer(
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         use_distributed_sampler=False,
-        plugins=WholeCheckpoints(),
+        plugins=[WholeCheckpoints(), processes.environment],
     )
 
 
