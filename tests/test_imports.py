@@ -30,9 +30,15 @@ def modules(package):
 
 
 def imported(text, known):
-    """What a text imports, of the modules that are known or, where that is None, of all that there are."""
-    found = set()
-    for node in ast.walk(ast.parse(text)):
+    """What a text imports when it runs, of the modules that are known or, where that is None, of all that there are."""
+    found, tree = set(), ast.parse(text)
+    of_types = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    left_out = {id(node) for block in of_types for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -107,5 +113,5 @@ def test_circles_and_rising_imports_are_noticed():
     assert rising({"ops": {"nn", "reference"}, "reference": {"triton_kernels"}}, FLOORS) == [
         "ops -> nn", "reference -> triton_kernels",
     ]  # fmt: skip
-    hidden = "def f():\n    from p.b import x\n    import p.c\n    from p import d\n"
-    assert imported(hidden, {"p", "p.b", "p.c", "p.d"}) == {"p.b", "p.c", "p.d"}
+    hidden = "def f():\n    from p.b import x\n    import p.c\n    from p import d\nif TYPE_CHECKING:\n    import p.e\n"
+    assert imported(hidden, {"p", "p.b", "p.c", "p.d", "p.e"}) == {"p.b", "p.c", "p.d"}

@@ -73,8 +73,9 @@ def _filled(value: Any, sizes: DecoderSizes) -> Any:
 
 def _eager(given: tuple) -> Iterator[Callable[[], object]]:
     outputs, leaves = eager_outputs(given)
+    gradients = [torch.ones_like(output) for output in outputs]
     yield lambda: eager_outputs(given)
-    yield lambda: torch.autograd.grad(outputs, leaves, [torch.ones_like(t) for t in outputs], retain_graph=True)
+    yield lambda: torch.autograd.grad(outputs, leaves, gradients, retain_graph=True)
 
 
 def _timed(call: Callable[[], Any], count: Count, rounds: int) -> tuple[tuple[int, int, float], Any]:

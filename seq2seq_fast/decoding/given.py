@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seq2seq_fast.data import InputError, TokenBudgetSampler, pad
 from seq2seq_fast.decoding.ensemble import Ensemble, has_attention
-from seq2seq_fast.decoding.long_sentences import check_lengths
+from seq2seq_fast.decoding.sentence_lengths import check_lengths
 from seq2seq_fast.decoding.translator import SearchConfig, Translator
 
 

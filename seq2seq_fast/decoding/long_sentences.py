@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import regex
 
-from seq2seq_fast.data import InputError, Vocabulary
+from seq2seq_fast.data import Vocabulary
+from seq2seq_fast.decoding.sentence_lengths import SentenceError, check_lengths
+from seq2seq_fast.decoding.translator import EMPTY, Translation, Translator
 from seq2seq_fast.progress import tell
-
-if TYPE_CHECKING:
-    from seq2seq_fast.decoding.translator import Translation, Translator
 
 Long = Literal["refuse", "cut", "split", "skip"]
 # Behind a full stop of any script and what may close a sentence after it, at a space where the script has spaces.
@@ -21,37 +20,6 @@ _END = regex.compile(
     r"(?<=\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"'\u2019]*)\s+|(?<=[\u3002\uff01\uff1f\uff61][\p{Pe}\p{Pf}]*)"
 )
 _SPACE = regex.compile(r"\s+")
-
-
-class SentenceError(InputError):
-    """One of several sentences cannot be translated.
-
-    Attributes:
-        place: its place among them, from 0.
-        too_long: whether a shorter one could be.
-    """
-
-    def __init__(self, message: str, place: int, *, too_long: bool) -> None:
-        super().__init__(message)
-        self.place, self.too_long = place, too_long
-
-
-def check_lengths(encoded: Iterable[Sequence[int]], most: int, origin: tuple[str, int]) -> None:
-    """Check that no sentence, in pieces, is longer than `SearchConfig.max_source_length`.
-
-    Args:
-        encoded: the sentences.
-        most: the most pieces of one.
-        origin: what the error calls them, and the number of the first.
-
-    Raises:
-        SentenceError: one is.
-    """
-    name, first = origin
-    for place, ids in enumerate(encoded):
-        if len(ids) > most:
-            said = f"{name} {first + place:,} has {len(ids):,} pieces, more than search.max_source_length, {most:,}"
-            raise SentenceError(f"{said}: split it, or raise that", place, too_long=True)
 
 
 def search_each(
@@ -126,8 +94,6 @@ def _long(
     options: dict[str, Any],
 ) -> list[Translation]:
     """The translations of one sentence that is too long."""
-    from seq2seq_fast.decoding.translator import EMPTY
-
     told = options.get("told") or (lambda count: None)
     pieces, most = len(translator.source_vocabulary.encode(sentence)), config.max_source_length
     name = f"seq2seq-fast: warning: {origin[0]} {origin[1]:,} is too long, with {pieces:,} pieces"

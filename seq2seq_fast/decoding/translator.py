@@ -15,10 +15,10 @@ from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.ensemble import Average, Ensemble, has_attention
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis
-from seq2seq_fast.decoding.long_sentences import SentenceError, check_lengths
 from seq2seq_fast.decoding.memory import OutOfMemory, is_out_of_memory
 from seq2seq_fast.decoding.model_folder import load_model_folder
 from seq2seq_fast.decoding.search_config import SearchConfig
+from seq2seq_fast.decoding.sentence_lengths import SentenceError, check_lengths
 from seq2seq_fast.nn import Seq2Seq
 
 
