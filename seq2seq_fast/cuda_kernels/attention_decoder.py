@@ -51,7 +51,9 @@ def attention_decoder_forward(engine: Engine, *arguments: Any) -> tuple[Tensor, 
     stacked = stack_weights(call)
     plan = plan_of(engine, call)
     if plan.fits and call.inputs.shape[1]:
-        return forward_in_one_launch(engine, plan, call, stacked)
+        found = engine.in_one_launch(call.inputs, lambda: forward_in_one_launch(engine, plan, call, stacked))
+        if found is not None:
+            return found
     return _forward_by_position(engine, call, stacked)
 
 

@@ -39,11 +39,14 @@ def attention_decoder_backward(engine: Engine, *arguments: Any) -> tuple[Tensor,
     if cell_state is not None:
         previous_cells = torch.cat([cell_state.float().unsqueeze(0), kept.cells])[:target]
     plan = plan_of(engine, call, plan_decoder_backward)
+    loop = None
     if plan.fits and target:
         before = {"rnn": None, "gru": previous, "lstm": previous_cells}[cell]
         new_cells = kept.states.float() if cell == "rnn" else kept.cells
-        loop = backward_in_one_launch(engine, plan, backward, stacked, before, new_cells)
-    else:
+        loop = engine.in_one_launch(
+            inputs, lambda: backward_in_one_launch(engine, plan, backward, stacked, before, new_cells)
+        )
+    if loop is None:
         loop = _backward_by_position(engine, backward, stacked, previous, previous_cells)
     grad_gates, grad_product, grad_context, grad_scores, carried, carried_cell = loop
     gates, product, rows = (

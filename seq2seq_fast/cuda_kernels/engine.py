@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +15,10 @@ from torch import Tensor
 from seq2seq_fast.cuda_kernels.plan import Device
 
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+
+# What CUDA says of a cooperative launch that finds no room, or of a context that takes none.
+REFUSALS = ("too many blocks in cooperative launch", "operation not supported")
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -22,10 +30,31 @@ class Engine:
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
+        self._refused: set[int | None] = set()
 
     def device(self, like: Tensor) -> Device:
         """What a plan needs to know of the tensor's device."""
-        return self.limits(like.device.index)
+        limits = self.limits(like.device.index)
+        return replace(limits, cooperative=False) if like.device.index in self._refused else limits
+
+    def in_one_launch(self, like: Tensor, run: Callable[[], Result]) -> Result | None:
+        """What ``run`` gives by a cooperative launch; None where the tensor's device refuses it.
+
+        A device may have room for fewer blocks than its properties say (under MPS, in a green context). It is asked
+        once: one warning, then plans know.
+        """
+        try:
+            return run()
+        except RuntimeError as error:
+            if not any(refusal in str(error) for refusal in REFUSALS):
+                raise
+            self._refused.add(like.device.index)
+            warnings.warn(
+                f"seq2seq_fast: the decoder takes a few launches a position on {like.device}, which refuses one "
+                f"launch of all its multiprocessors ({error}), as under MPS or in a green context",
+                stacklevel=2,
+            )
+            return None
 
     @functools.cache  # noqa: B019  (an engine lives as long as the process)
     def limits(self, index: int | None) -> Device:

@@ -5,6 +5,7 @@ import functools
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import OPERATORS
@@ -73,3 +74,52 @@ def test_no_operator_reads_a_number_on_the_host():
         decoder = decoder_case(cell, 2, 2, 5, 3, hidden, 8, 4, reset_after=reset_after, lengths=[5, 2], state_mask=True)
         tensors = list(decoder.tensors.values())
         gradients(lambda *t, options=decoder.options: run_decoder(list(t), options, watched()), tensors)
+
+
+class Refusing:
+    """The CUDA engine on a device that refuses cooperative launches, as under MPS; counts how often it is asked."""
+
+    def __init__(self, refusal):
+        self.asked = {"attention_decoder_forward": 0, "attention_decoder_backward": 0}
+        self._refusal = refusal
+
+    def __getattr__(self, name):
+        if name not in self.asked:
+            return getattr(module(), name)
+
+        def refuse(*arguments):
+            self.asked[name] += 1
+            raise RuntimeError(f"{name}: {self._refusal}")
+
+        return refuse
+
+
+def decoder_on(engine, name):
+    library = declare(name)
+    for operator, function in OPERATORS.items():
+        library.impl(operator, functools.partial(function, engine), "CPU")
+    register_backend(name, BackendStatus(True, True, ("cpu",), tuple(DTYPES), "for tests"))
+    decoder = decoder_case("gru", 2, 2, 5, 3, 16, 8, 4, lengths=[5, 2])
+    tensors = list(decoder.tensors.values())
+    return library, lambda: gradients(lambda *t: run_decoder(list(t), decoder.options, name), tensors)
+
+
+@pytest.mark.parametrize("refusal", ["too many blocks in cooperative launch", "operation not supported"])
+def test_a_refused_cooperative_launch_is_one_warning_and_a_few_launches_a_position(refusal, recwarn):
+    refusing = Refusing(refusal)
+    _library, run = decoder_on(Engine(refusing), f"cudafiber_refusing_{len(refusal)}")
+    found = run()
+    assert [str(one.message) for one in recwarn if "seq2seq_fast" in str(one.message)] == [
+        "seq2seq_fast: the decoder takes a few launches a position on cpu, which refuses one launch of all its "
+        f"multiprocessors (attention_decoder_forward: {refusal}), as under MPS or in a green context"
+    ]
+    again = run()
+    assert sum(refusing.asked.values()) == 1 and len(recwarn) == 1
+    pairs = list(zip(tree_leaves(found), tree_leaves(again), strict=True))
+    assert pairs and all(one is other or torch.equal(one, other) for one, other in pairs)
+
+
+def test_another_error_of_a_launch_is_told():
+    _library, run = decoder_on(Engine(Refusing("an illegal memory access was encountered")), "cudafiber_failing")
+    with pytest.raises(RuntimeError, match="attention_decoder_forward: an illegal memory access"):
+        run()
