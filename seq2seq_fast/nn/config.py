@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from seq2seq_fast.nn.attention_decoder import POSITIONS
 from seq2seq_fast.nn.attention_history import HISTORIES
 from seq2seq_fast.nn.attention_kinds import ATTENTIONS
 from seq2seq_fast.nn.cell_kinds import CELLS
+from seq2seq_fast.nn.decoder_layers import POSITIONS
 from seq2seq_fast.nn.readout import READOUTS
 
 _AT_LEAST_ONE = (

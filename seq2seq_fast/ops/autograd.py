@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
-@torch.compiler.assume_constant_result
 def autocast_available(device_type: str) -> bool:
     """Whether torch.autocast knows the device; torch 2.11 cannot trace the question."""
     return torch.amp.is_autocast_available(device_type)
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler with this package.
+autocast_available.__dict__["_dynamo_marked_constant"] = True
 
 
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
