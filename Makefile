@@ -11,14 +11,16 @@ OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_sco
 PROOFS := tests/nn tests/csrc tests/cuda_kernels tests/emulators tests/triton_kernels tests/examples tests/training \
 	tests/benchmarks tests/test_demo.py tests/test_wheel.py
 
-.PHONY: help setup demo test lint prove bench wheel format clean
+.PHONY: help setup demo test lint check prove bench docs wheel format clean
 
 help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
 	@echo "make test    the test suite (under 10 minutes)"
+	@echo "make check   lint, and the tests of what differs from BASE (default: HEAD), before a commit"
 	@echo "make lint    ruff, mypy, clang-format"
 	@echo "make prove   the long proofs: other numbers of threads, sanitizers, every form of the Triton kernels"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
+	@echo "make docs    the pages of docs/ as a site in build/site"
 	@echo "make wheel   one wheel for this platform in dist/: torch 2.11 and later, Python 3.10 and later"
 	@echo "make setup   only set up $(VENV) and build the compiled parts"
 
@@ -59,10 +61,20 @@ lint: setup
 	$(BIN)/mypy
 	$(if $(CXX_FILES),$(BIN)/clang-format --dry-run -Werror $(CXX_FILES))
 
+BASE ?= HEAD
+check: lint
+	@tests=$$($(BIN)/python -m build_support.changed $(BASE)); \
+		if [ -z "$$tests" ]; then echo "Nothing with tests differs from $(BASE)."; \
+		else echo "$$tests"; $(BIN)/python -m pytest --quiet $$tests; fi
+
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(if $(CXX_FILES),$(BIN)/clang-format -i $(CXX_FILES))
+
+docs: setup
+	$(BIN)/python -m build_support.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # torch's own libraries are found where torch is installed; all else that the wheel needs is glibc's and libstdc++'s.
 wheel: $(VENV)/installed

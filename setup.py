@@ -31,7 +31,9 @@ TRAIN = [
 ]
 DATASETS = ["datasets>=3"]
 EXAMPLES = ["scikit-learn>=1.3", "nbclient>=0.10", "nbformat>=5.9", "ipykernel>=6.29"]
+DOCS = ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26"]
 DEV = [
+    *DOCS,
     "pytest>=8",
     "hypothesis>=6.100",
     "ruff>=0.6",
