@@ -21,6 +21,7 @@ from benchmarks.gpu_report.triton.decoder import decoder_step_launches
 from benchmarks.results import FOLDER
 from build_support import cuda
 from build_support.toolchain import Unavailable
+from seq2seq_fast.triton_kernels import launch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 ENGINES = ("triton", "cuda")
@@ -63,11 +64,12 @@ def _progress(done: int, total: int) -> None:
 
 def passes(engines: Sequence[str], devices: Sequence[Rates], dtypes: Sequence[torch.dtype]) -> dict[str, list[Traced]]:
     """What is compiled and counted, by device."""
-    triton = triton_workloads.operators(dtypes) if "triton" in engines else []
-    return {
-        rates.name: [*triton, *(cuda_workloads.operators(rates, dtypes) if "cuda" in engines else ())]
-        for rates in devices
-    }
+    made = {}
+    for rates in devices:
+        with launch.assuming(rates.multiprocessors):
+            triton = triton_workloads.operators(dtypes) if "triton" in engines else []
+        made[rates.name] = [*triton, *(cuda_workloads.operators(rates, dtypes) if "cuda" in engines else ())]
+    return made
 
 
 def _engines(asked: Sequence[str]) -> list[str]:

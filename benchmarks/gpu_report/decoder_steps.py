@@ -1,7 +1,7 @@
 """What bounds a step of the decoder: in one launch, in a few launches a position, and in eager PyTorch.
 
 All of a pass counts, divided by its positions, so that what is done once before or behind the loop is there too. Every
-path has the same prices: bytes at the second cache's rate of `seq2seq_fast.cuda_kernels.plan`, as most of what a step
+path has the same prices: bytes at the second cache's rate of `seq2seq_fast.cuda_kernels.prices`, as most of what a step
 reads was read by the step before; special functions, FP32 and 16-bit tensor-core products at published rates, spread
 over all multiprocessors without a rest; and a kernel that waits for the one before as dear as a barrier of the grid.
 For the decoder in one launch the plan counts the busiest multiprocessor, so the others are favoured.
@@ -23,7 +23,8 @@ from benchmarks.gpu_report.sizes import DECODER, DecoderSizes
 from benchmarks.gpu_report.tensors import dtype_name
 from benchmarks.gpu_report.triton.decoder import on_triton
 from benchmarks.tables import aligned
-from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES, TENSOR_CORE_MULTIPLY_ADDS
+from seq2seq_fast.cuda_kernels.prices import GRID_BARRIER, L2_BYTES, TENSOR_CORE_MULTIPLY_ADDS
+from seq2seq_fast.triton_kernels import launch
 
 STEP_DEVICES = ("A100", "H100", "B200", "RTX 4090")
 CELLS = ("gru", "lstm")
@@ -66,15 +67,15 @@ def pass_seconds(
 ) -> tuple[float, int]:
     """Of all kernels of a pass, boundaries included, and how many they are; `rows` says what a unit costs."""
     seconds = sum(kernel_seconds(kernel, rates, dtype) for kernel in traced.library)
-    for launch in traced.launches:
-        kernel = launch.name.replace("_kernel", "").replace("._", ".")
+    for made in traced.launches:
+        kernel = made.name.replace("_kernel", "").replace("._", ".")
         found = [
             r for r in rows
             if (r.engine, r.kernel, r.dtype, r.device) == (engine, kernel, dtype_name(dtype), rates.name)
         ]  # fmt: skip
         units = sizes.batch * sizes.positions * sizes.units
         special, fp32 = (min((getattr(r, name) or 0 for r in found), default=0) for name in PER_UNIT)
-        cycles = max(sum(launch.moved.values()) / L2_BYTES, special * units / rates.special, fp32 * units / rates.fp32)
+        cycles = max(sum(made.moved.values()) / L2_BYTES, special * units / rates.special, fp32 * units / rates.fp32)
         seconds += cycles / rates.multiprocessors / rates.clock_hz
     count = len(traced.launches) + len(traced.library)
     return seconds + count * GRID_BARRIER / rates.clock_hz, count
@@ -90,8 +91,10 @@ def decoder_steps(
     found = []
     dtypes, devices = list(dtypes), list(devices)
     for (name, sizes), cell, dtype in ((s, c, d) for s in DECODER.items() for c in CELLS for d in dtypes):
-        triton, eager = on_triton(sizes, cell, dtype), on_eager(sizes, cell, dtype)
+        eager = on_eager(sizes, cell, dtype)
         for rates in devices:
+            with launch.assuming(rates.multiprocessors):
+                triton = on_triton(sizes, cell, dtype)
             alone = on_cuda(sizes, cell, dtype, replace(described(rates), cooperative=False))
             whole = on_cuda(sizes, cell, dtype, described(rates))
             for i, (passed, plan) in enumerate(

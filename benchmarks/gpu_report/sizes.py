@@ -7,7 +7,11 @@ from typing import NamedTuple
 from seq2seq_fast.cases.sizes import PLACES
 
 # B, Tq, Tx, A, D.
-ATTENTION = {"one query": (64, 1, 50, 512, 1024), "many queries": (8, 50, 50, 512, 1024)}
+ATTENTION = {
+    "one query": (64, 1, 50, 512, 1024),
+    "one query of 1,000 units": (80, 1, 50, 1000, 2000),
+    "many queries": (8, 50, 50, 512, 1024),
+}
 # Of the cells, and of the decoders whose cells are counted alone.
 BATCH, HIDDEN = 64, 512
 POSITIONS, UNITS, SIZE, EMBEDDING = 50, 512, 1024, 512

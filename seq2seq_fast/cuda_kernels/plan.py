@@ -10,16 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seq2seq_fast.cuda_kernels.prices import (
+    GRID_BARRIER,
+    L2_BYTES,
+    MULTIPLY_ADDS,
+    SHARED_BYTES,
+    SPECIAL_FUNCTIONS,
+    TENSOR_CORE_MULTIPLY_ADDS,
+)
+
 THREADS = 512
 WARPS = THREADS // 32
 PRODUCT_ROWS, PRODUCT_DEPTH, MOST_COLUMNS = 16, 32, 64
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
-# A multiprocessor's share of a cycle. The second cache gives each of them one sector pair; shared memory 32 banks.
-L2_BYTES, SHARED_BYTES, MULTIPLY_ADDS, SPECIAL_FUNCTIONS = 64, 128, 128, 16
-TENSOR_CORE_MULTIPLY_ADDS = 1024  # 16-bit, mma.sync as on compute capability 8.0; newer ones do more
 ROWS_AT_ONCE = 4  # rows of a source for which a warp reads its operands from shared memory once (csrc/cuda/row_sums.h)
-GRID_BARRIER = 1500  # cycles; two crossings of the second cache and their queue
 
 
 @dataclass(frozen=True)

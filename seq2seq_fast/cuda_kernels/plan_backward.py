@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from seq2seq_fast.cuda_kernels.plan import (
     GATES,
-    GRID_BARRIER,
-    L2_BYTES,
     MOST_COLUMNS,
-    MULTIPLY_ADDS,
     PRODUCT_DEPTH,
     PRODUCT_ROWS,
-    SHARED_BYTES,
-    SPECIAL_FUNCTIONS,
-    TENSOR_CORE_MULTIPLY_ADDS,
     THREADS,
     DecoderPlan,
     Device,
@@ -26,6 +20,14 @@ from seq2seq_fast.cuda_kernels.plan import (
     product_stride,
     round_up,
     why_not,
+)
+from seq2seq_fast.cuda_kernels.prices import (
+    GRID_BARRIER,
+    L2_BYTES,
+    MULTIPLY_ADDS,
+    SHARED_BYTES,
+    SPECIAL_FUNCTIONS,
+    TENSOR_CORE_MULTIPLY_ADDS,
 )
 
 

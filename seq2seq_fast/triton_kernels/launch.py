@@ -7,7 +7,9 @@ first use. Sizes that torch.compile leaves open decide nothing: each decision wo
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -87,6 +89,18 @@ def unit_gradient_registers(units: int, of_keys: bool) -> dict[str, Any]:
 def processors(tensor: torch.Tensor) -> int:
     """Multiprocessors of the tensor's device."""
     return _processors_of(tensor.get_device()) if tensor.is_cuda else ASSUMED_PROCESSORS
+
+
+@contextlib.contextmanager
+def assuming(processors: int) -> Iterator[None]:
+    """Launches of tensors that lie on no GPU are planned for a device with so many multiprocessors."""
+    global ASSUMED_PROCESSORS
+    before = ASSUMED_PROCESSORS
+    ASSUMED_PROCESSORS = processors
+    try:
+        yield
+    finally:
+        ASSUMED_PROCESSORS = before
 
 
 @functools.cache

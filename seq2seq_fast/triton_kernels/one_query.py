@@ -135,9 +135,13 @@ def _attend_tile_kernel(
     place = (source * Tx + position)[:, None]
     column = tl.arange(0, BLOCK_D)
     ahead = _load_values(values + place * D, column, visited, D)
+    walked = A
+    if lengths is not None:
+        # A tile wholly in padding walks over no units.
+        walked = tl.where((program % tiles) * BLOCK_T < tl.load(lengths + source), A, 0)
     scores = score_tile(
         query + at_row(row, query_stride, WIDE), query_bias, keys + place * A, exponentials + place * A,
-        in_range + source, v, visited, A, BLOCK_T, BLOCK_A, STORED,
+        in_range + source, v, visited, walked, BLOCK_T, BLOCK_A, STORED,
     )  # fmt: skip
     scores = tl.where(attended, scores, float("-inf"))
     maximum = tl.max(scores, axis=0)

@@ -46,8 +46,12 @@ def _weights_gradient_kernel(
     place = (row * Tx + position)[:, None] * D + column[None, :]
     weight = tl.load(weights + row * Tx + position, mask=visited, other=0.0)
     products = tl.zeros((BLOCK_T, BLOCK_D), tl.float32)
+    walked = D
+    if lengths is not None and grad_values is None:
+        # A tile wholly in padding has nothing to read, and here nothing to write.
+        walked = tl.where((program % tiles) * BLOCK_T < tl.load(lengths + row), D, 0)
     ahead = tl.load(values + place, mask=visited[:, None] & (column < D)[None, :], other=0.0)
-    for start in range(0, D, BLOCK_D):
+    for start in range(0, walked, BLOCK_D):
         tile = ahead.to(tl.float32)
         following = start + BLOCK_D + column
         ahead = tl.load(values + start + BLOCK_D + place, mask=visited[:, None] & (following < D)[None, :], other=0.0)

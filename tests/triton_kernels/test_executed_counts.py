@@ -156,3 +156,18 @@ def test_many_queries(dtype):
     counted = counts(small, larger)
     memory = [(kinds.pop("read"), kinds.pop("written", 0)) for kinds in counted.values()]
     assert (counted, memory) == (MANY_QUERIES, MANY_QUERIES_MEMORY[dtype])
+
+
+def test_a_tile_wholly_in_padding_computes_no_scores():
+    query, keys, values, v = (torch.randn(*shape) for shape in ((1, 512), (1, 64, 512), (1, 64, 1024), (512,)))
+
+    def special(length: int) -> int:
+        with executed() as done, torch.no_grad():
+            seq2seq_fast.additive_attention(
+                query, keys, values, v, lengths=torch.tensor([length]), need_weights=False, backend="triton"
+            )
+        return sum(report.threads("rcp", "ex2") for report in done.reports("_attend_tile_kernel"))
+
+    block = launch.one_query(1, 64, 512, 1024, 4, launch.ASSUMED_PROCESSORS)["BLOCK_T"]
+    whole, half = special(64), special(block)
+    assert block == 32 and half < 0.6 * whole

@@ -13,7 +13,7 @@ from benchmarks.gpu_report.machine_code.devices import RATES
 from benchmarks.gpu_report.rows import ReportRow, write
 from benchmarks.gpu_report.sizes import DECODER
 from benchmarks.gpu_report.triton.decoder import on_triton
-from seq2seq_fast.cuda_kernels.plan import GRID_BARRIER, L2_BYTES
+from seq2seq_fast.cuda_kernels.prices import GRID_BARRIER, L2_BYTES
 
 H100 = RATES["H100"]
 WITHOUT_BARRIERS = dataclasses.replace(described(H100), cooperative=False)
@@ -35,6 +35,12 @@ def test_the_products_phase_is_known_by_its_parts_names():
     for plan in plans(PAPER, "gru", torch.bfloat16, H100):
         product = plan.cycles["weights in shared memory"], plan.cycles["the product's arithmetic"]
         assert step_cycles(plan) >= max(product) + plan.cycles["keys"] + plan.cycles[BARRIERS]
+
+
+def test_the_second_cache_costs_what_was_measured_of_it():
+    # A GH100: 5.5 to 7 TB/s; an A100's whitepaper: 5,120 bytes a clock.
+    assert 5.5e12 <= L2_BYTES * H100.multiprocessors * H100.clock_hz <= 7e12
+    assert L2_BYTES * RATES["A100"].multiprocessors <= 5120
 
 
 def test_a_kernels_boundary_is_as_dear_as_a_barrier():
@@ -90,6 +96,6 @@ def test_a_device_that_is_too_small_says_so_and_the_table_has_both(tmp_path, mon
     assert fits.one_launch_us > fits.one_launch_barriers_us == pytest.approx(2e6 * GRID_BARRIER / H100.clock_hz)
     assert fits.cuda_launches > 4 and fits.eager_launches > 20
     table = step_table(steps)
-    assert "the product's arithmetic" in table and f"{fits.one_launch_us:.1f}" in table
+    assert fits.bound_by and fits.bound_by in table and f"{fits.one_launch_us:.1f}" in table
     write(tmp_path / "steps.csv", steps, DecoderStep)
     assert (tmp_path / "steps.csv").read_text().startswith("sizes,cell,dtype,device,passed,one_launch_us")
