@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+Function = TypeVar("Function", bound=Callable)
 
+
+def taken_as_given(function: Function) -> Function:
+    """``torch.compiler.assume_constant_result``, which would import the compiler together with this package."""
+    function.__dict__["_dynamo_marked_constant"] = True
+    return function
+
+
+@taken_as_given
 def autocast_available(device_type: str) -> bool:
     """Whether torch.autocast knows the device; torch 2.11 cannot trace the question."""
     return torch.amp.is_autocast_available(device_type)
-
-
-# As torch.compiler.assume_constant_result does, which would import the compiler with this package.
-autocast_available.__dict__["_dynamo_marked_constant"] = True
 
 
 def no_autocast(device_type: str) -> AbstractContextManager[object]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seq2seq_fast.ops.autograd import taken_as_given
 from seq2seq_fast.ops.schemas import namespace
 
 ALL_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -130,6 +131,8 @@ def choose_backend(backend: str | None, tensor: Tensor) -> str:
     return backend
 
 
+# Loading a backend and asking a device are not for torch.compile to trace, and their answers stay.
+@taken_as_given
 def _default(device: torch.device, dtype: torch.dtype) -> str:
     for name in _DEFAULTS.get(device.type, ()):
         if name in _BACKENDS and not _status(name).why_not_on(device, dtype):
@@ -137,17 +140,13 @@ def _default(device: torch.device, dtype: torch.dtype) -> str:
     return "reference"
 
 
+@taken_as_given
 def _why_not(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     reason = _status(backend).why_not_on(device, dtype)
     if reason:
         others = (repr(name) for name in _BACKENDS if not _status(name).why_not_on(device, dtype))
         reason += f"; available here: {', '.join(others)}"
     return reason
-
-
-# As torch.compiler.assume_constant_result does, which would import the compiler with this package: loading a backend
-# and asking a device are not for torch.compile to trace, and their answers stay.
-_default.__dict__["_dynamo_marked_constant"] = _why_not.__dict__["_dynamo_marked_constant"] = True
 
 
 def raw(backend: str):
