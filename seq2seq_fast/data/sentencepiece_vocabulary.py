@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,9 @@ import sentencepiece
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.vocabulary import Vocabulary
 
+# The trainer's, in bytes.
+_LONGEST_LINE = 4192
+_RESERVED = "\u2585"
 # Words whose pieces are remembered: most of any text, in some tens of megabytes.
 _KNOWN_WORDS, _LONGEST_KNOWN = 200_000, 40
 
@@ -52,7 +55,7 @@ class SentencePieceVocabulary(Vocabulary):
     def build(cls, lines: Iterable[str], kind: Literal["bpe", "unigram"], size: int) -> SentencePieceVocabulary:
         """Train a model of at most ``size`` pieces: fewer where the text does not hold as many."""
         model = io.BytesIO()
-        sentences = [line for line in lines if line]
+        sentences = [part for line in lines if line for part in _parts(line)]
         if not sentences:
             raise InputError("the vocabulary's training text is empty")
         try:
@@ -81,6 +84,8 @@ class SentencePieceVocabulary(Vocabulary):
             return cls(Path(path).read_bytes())
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+        except (UnicodeDecodeError, RuntimeError, ValueError) as error:
+            raise InputError(f"{path}: a damaged vocabulary ({type(error).__name__}): bring it back") from None
 
     def __len__(self) -> int:
         return self._processor.GetPieceSize()
@@ -128,6 +133,21 @@ class SentencePieceVocabulary(Vocabulary):
 
     def serialized(self) -> bytes:
         return self._model
+
+
+def _parts(line: str) -> Iterator[str]:
+    """Cut a line into parts that sentencepiece's trainer takes, at spaces where there are some: it drops longer ones.
+
+    It drops lines with the sign that stands for an unknown piece in its own text too; that becomes a space.
+    """
+    line = line.replace(_RESERVED, " ").replace("\0", " ")
+    while len(line.encode()) > _LONGEST_LINE:
+        part = line.encode()[:_LONGEST_LINE].decode(errors="ignore")
+        place = part.rfind(" ") + 1 or len(part)
+        yield line[:place]
+        line = line[place:]
+    if line.strip():
+        yield line
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ class PairStore(Dataset[EncodedPair]):
 
     Args:
         folder: what `open_store` or `write_store` made.
+        check: compare its files with their checksums.
 
     Attributes:
         lengths: int32 [N, 2], the pieces of each pair's source and target, with begin and end pieces, on disk.
@@ -42,11 +44,15 @@ class PairStore(Dataset[EncodedPair]):
         InputError: the folder holds no complete store.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, check: bool = True) -> None:
         self._folder = Path(folder)
+        self._sizes: dict[str, int] = {}
         try:
             about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
             count, pieces = about["pairs"], about["pieces"]
+            for name, checksum in (about.get("checksums", {}) if check else {}).items():
+                if _checksum(self._folder / name) != checksum:
+                    raise ValueError(f"{name} is damaged")
             self.left_out: int = about["left_out"]
             self.lengths = self._map("lengths", np.int32, (count, 2))
             self._numbers = self._map("numbers", np.int64, (count,))
@@ -60,21 +66,39 @@ class PairStore(Dataset[EncodedPair]):
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if path.stat().st_size != wanted:
             raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {wanted:,}")
+        self._sizes[path.name] = wanted
         # An empty file cannot be mapped.
         # As a plain array: each part of a memmap is one again, which costs more than the reading.
         return np.memmap(path, dtype, "r", shape=shape).view(np.ndarray) if wanted else np.empty(shape, dtype)
 
-    def __reduce__(self) -> tuple[type[PairStore], tuple[Path]]:
-        return PairStore, (self._folder,)
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return _reopen, (self._folder,)
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __getitem__(self, index: int) -> EncodedPair:
+        # Asked of the files each time: a page that is no longer there would end the process without a word.
+        for name, size in self._sizes.items():
+            if os.stat(self._folder / name).st_size != size:
+                raise InputError(f"{self._folder / name}: was cut or changed while it was read: delete the folder")
         source, target = self.lengths[index].tolist()
         end = int(self._ends[index])
         pieces = self._pieces[end - source - target : end].tolist()
         return EncodedPair(pieces[:source], pieces[source:], int(self._numbers[index]))
+
+
+def _reopen(folder: Path) -> PairStore:
+    """Open a store in a worker, whose parent has checked it."""
+    return PairStore(folder, check=False)
+
+
+def _checksum(path: Path) -> int:
+    found = 0
+    with path.open("rb") as stream:
+        while block := stream.read(2**22):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def open_store(
@@ -200,5 +224,6 @@ def _write(
     finally:
         for file in files.values():
             file.close()
-    about = {"pairs": count, "left_out": read - count, "pieces": end, "dtype": dtype.name}
+    checksums = {f"{name}.bin": _checksum(folder / f"{name}.bin") for name in files}
+    about = {"checksums": checksums, "pairs": count, "left_out": read - count, "pieces": end, "dtype": dtype.name}
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -133,6 +134,11 @@ def _weights_of(state: dict[str, Any]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        # The archive has a checksum of each of its files, which torch does not look at.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(damaged)
         state = torch.load(path, map_location="cpu", weights_only=True)
         state["state_dict"].items()
         return state
@@ -142,11 +148,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a complete checkpoint ({type(error).__name__}): take another") from error
 
 
-def check_resumable(path: Path, model: nn.Module, max_epochs: int | None = None) -> None:
+def check_resumable(path: Path, model: nn.Module, max_epochs: int | None = None, pieces: str | None = None) -> None:
     """Check that a training of a model can go on from a checkpoint.
 
+    Args:
+        path: the checkpoint.
+        model: its model.
+        max_epochs: the limit of the training.
+        pieces: the fingerprint of its vocabularies; version 0.1.0 has none.
+
     Raises:
-        InputError: the file is no complete checkpoint, or one of another model or of a later epoch.
+        InputError: the file is no complete checkpoint, or one of another model, of other vocabularies or of a later
+            epoch.
     """
     try:
         state = _read(path)
@@ -157,6 +170,8 @@ def check_resumable(path: Path, model: nn.Module, max_epochs: int | None = None)
         raise InputError(
             f"{path}: is of a model with other settings: resume with those in {path.parents[1] / 'settings.yaml'}"
         )
+    if state.get("vocabularies", pieces) != pieces:
+        raise InputError(f"{path.parents[1]}: a vocabulary is not the one of this training: bring that back")
     if max_epochs is not None and state.get("epoch", 0) > max_epochs:
         raise InputError(f"{path}: is of epoch {state['epoch'] + 1:,}: training.max_epochs {max_epochs:,} is too few")
 

@@ -39,6 +39,7 @@ class TranslationModule(pl.LightningModule):
     Attributes:
         validation: the last one's figures.
         scored: a fingerprint of the references and the tokenizer.
+        vocabularies: a fingerprint of both, for the checkpoints.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class TranslationModule(pl.LightningModule):
         self._resumed: dict[str, Any] | None = None
         self._tokenize, self._seed = tokenize, seed
         self.validation: Validation | None = None
+        self.vocabularies: str | None = None
         self.scored = hashlib.sha256("\n".join([tokenize, *references]).encode()).hexdigest()[:16]
         # Loss and tokens of the batches whose gradients make the next step, and the tokens of the first of them.
         self._group: Tensor | None = None
@@ -148,6 +150,7 @@ class TranslationModule(pl.LightningModule):
         checkpoint["random_state"], checkpoint["seed"] = torch.get_rng_state(), self._seed
         if self.device.type == "cuda":
             checkpoint["device_random_state"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["vocabularies"] = self.vocabularies
         # A validation may come between the batches of one step.
         checkpoint["gradients"] = self._pending_gradients()
         if self._group is not None:

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.data.files import cannot_write
-from seq2seq_fast.decoding.model_folder import WEIGHTS, load_vocabularies, save_model_folder
+from seq2seq_fast.decoding.model_folder import WEIGHTS, fingerprint, load_vocabularies, save_model_folder
 from seq2seq_fast.evaluation import choose_tokenizer
 from seq2seq_fast.nn import Seq2Seq
 from seq2seq_fast.ops import use_tf32
@@ -139,7 +139,7 @@ def _train(
     )
     network = Seq2Seq(model_config(model, vocabularies))
     if training.resume:
-        check_resumable(last, network, training.max_epochs)
+        check_resumable(last, network, training.max_epochs, fingerprint(*vocabularies))
     batches = PairDataModule(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
         processes=processes.total, progress=training.progress,
@@ -150,6 +150,7 @@ def _train(
     module = TranslationModule(
         network, vocabularies[1], optimization, references, budget.spent, forcing, tokenize, training.seed
     )  # fmt: skip
+    module.vocabularies = fingerprint(*vocabularies)
     kept = kept_by(training, last.parent)
     average = [WeightAverage(training.average)] if training.average else []
     final = [kept.final] if kept.final else []
