@@ -50,14 +50,14 @@ class PairStore(Dataset[EncodedPair]):
         try:
             about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
             count, pieces = about["pairs"], about["pieces"]
-            for name, checksum in (about.get("checksums", {}) if check else {}).items():
-                if _checksum(self._folder / name) != checksum:
-                    raise ValueError(f"{name} is damaged")
             self.left_out: int = about["left_out"]
             self.lengths = self._map("lengths", np.int32, (count, 2))
             self._numbers = self._map("numbers", np.int64, (count,))
             self._ends = self._map("ends", np.int64, (count,))
             self._pieces = self._map("pieces", np.dtype(about["dtype"]), (pieces,))
+            for name, checksum in (about.get("checksums", {}) if check else {}).items():
+                if _checksum(self._folder / name) != checksum:
+                    raise ValueError(f"{name} is damaged")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self._folder}: no complete store of sentence pairs ({error}); delete it") from None
 
