@@ -11,12 +11,19 @@ OPERATOR_TESTS := $(addprefix tests/ops/test_,additive_attention.py additive_sco
 PROOFS := tests/nn tests/csrc tests/cuda_kernels tests/emulators tests/triton_kernels tests/examples tests/training \
 	tests/benchmarks tests/test_demo.py tests/test_wheel.py
 
-.PHONY: help setup demo test lint check prove bench docs wheel format clean
+# The oldest pair (torch, triton) that is promised, with a numpy of its time, and the newest; setup.py says the range.
+OLDEST := torch==2.11.0 triton==3.6.0 "numpy<2.4"
+NEWEST := torch==2.14.1 numpy
+VERSIONS := oldest newest
+VERSION_TESTS := tests/ops tests/nn tests/csrc/test_cpu_capabilities.py
+
+.PHONY: help setup demo test test-versions lint check prove bench docs wheel format clean
 
 help:
 	@echo "make demo    train, evaluate and look at a translator on a small generated corpus"
 	@echo "make test    the test suite (under 10 minutes)"
 	@echo "make check   lint, and the tests of what differs from BASE (default: HEAD), before a commit"
+	@echo "make test-versions   operators, layers and kernels with the oldest and the newest torch and triton"
 	@echo "make lint    ruff, mypy, clang-format"
 	@echo "make prove   the long proofs: other numbers of threads, sanitizers, every form of the Triton kernels"
 	@echo "make bench   a quick subset of the benchmarks (python -m benchmarks --help for all)"
@@ -48,6 +55,21 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest --quiet tests
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest --quiet tests/triton_kernels/interpreter
+
+# Each pair in an environment of its own, reused while it is there. The compiled parts are those of $(VENV).
+.venv-oldest/installed: PAIR = $(OLDEST)
+.venv-newest/installed: PAIR = $(NEWEST)
+$(VERSIONS:%=.venv-%/installed): Makefile | $(VENV)/installed
+	test -x $(@D)/bin/python || $(BIN)/python -m venv $(@D)
+	@echo "Installing $(PAIR) into $(@D): several gigabytes, about four minutes."
+	$(@D)/bin/python -m pip install --quiet $(PAIR) pytest hypothesis ninja setuptools regex tqdm sentencepiece safetensors
+	touch $@
+
+$(VERSIONS:%=test-%): test-%: .venv-%/installed $(VENV)/built
+	.venv-$*/bin/python -m pytest --quiet $(VERSION_TESTS)
+	TRITON_INTERPRET=1 .venv-$*/bin/python -m pytest --quiet tests/triton_kernels/interpreter
+
+test-versions: $(VERSIONS:%=test-%)
 
 # The operators once more with more threads than most machines that test have cores, then the tests marked as proofs.
 prove: setup
