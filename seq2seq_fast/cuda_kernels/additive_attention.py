@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seq2seq_fast.cuda_kernels.additive_score import attention_chunk, score_gradients, softmax_scores
 from seq2seq_fast.cuda_kernels.engine import Engine, dtype_of
-from seq2seq_fast.raw.attention import Source
+from seq2seq_fast.raw.attention import AttendBackward, Source
 from seq2seq_fast.raw.tensors import acc_empty, asked, contiguous
 
 # Where backward recomputes the weights it works through the queries in parts of at most this many weights.
@@ -70,27 +70,13 @@ def partial_contexts(engine: Engine, batch: int, queries: int, keys: Tensor, val
     return acc_empty(keys, chunks * (2 + values.shape[2]) * batch * queries if chunks > 1 else 0)
 
 
-def attend_backward(
-    engine: Engine,
-    grad_context: Tensor,
-    grad_weights: Tensor | None,
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    exponentials: Tensor,
-    in_range: Tensor,
-    v: Tensor,
-    lengths: Tensor | None,
-    mask: Tensor | None,
-    context: Tensor,
-    weights: Tensor,
-    logsumexp: Tensor,
-    needs: Sequence[bool],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def attend_backward(engine: Engine, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of query, keys, values and v; arguments as the schema has them."""
+    grad_context, grad_weights, query, source, _, weights, logsumexp, needs = AttendBackward.of(*arguments)
+    keys, values, exponentials, in_range, v, lengths, mask = source
     need_query, need_keys, need_values, need_v = needs
     batch, queries, _ = query.shape
     positions = keys.shape[1]
-    keys, values, lengths, mask = contiguous(keys, values, lengths, mask)
     given = weights.dim() == 3
     part = queries if given else max(1, MOST_RECOMPUTED_WEIGHTS // max(1, batch * positions))
     total: list[Tensor | None] = [None] * 4

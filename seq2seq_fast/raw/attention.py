@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
+
+from seq2seq_fast.raw.tensors import contiguous
 
 
 class Source(NamedTuple):
@@ -24,3 +27,25 @@ class Source(NamedTuple):
     v: Tensor
     lengths: Tensor | None
     mask: Tensor | None
+
+
+class AttendBackward(NamedTuple):
+    """The arguments of ``attend_backward``; ``needs`` are for query, keys, values and v."""
+
+    grad_context: Tensor
+    grad_weights: Tensor | None
+    query: Tensor
+    source: Source
+    context: Tensor
+    weights: Tensor
+    logsumexp: Tensor
+    needs: Sequence[bool]
+
+    @classmethod
+    def of(
+        cls, grad_context, grad_weights, query, keys, values, exponentials, in_range, v, lengths, mask, context,
+        weights, logsumexp, needs,
+    ) -> AttendBackward:  # fmt: skip
+        """From the schema's flat list; the source is contiguous."""
+        source = Source(*contiguous(keys, values, exponentials, in_range, v, lengths, mask))
+        return cls(grad_context, grad_weights, query, source, context, weights, logsumexp, needs)
