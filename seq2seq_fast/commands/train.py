@@ -28,6 +28,14 @@ def make_parser() -> ArgumentParser:
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of settings, such as configs/multi30k_de_en.yaml.")
+    parser.add_argument(
+        "--from",
+        type=str | None,
+        default=None,
+        metavar="MODEL",
+        help="Begin a new training with the weights and the vocabularies of this model folder, whose sizes need no "
+        "settings; to go on with a training is --training.resume.",
+    )
     parser.add_class_arguments(DataConfig, "data")
     parser.add_class_arguments(VocabularyConfig, "vocabulary")
     sizes = {"source_vocabulary_size", "target_vocabulary_size"}
@@ -58,6 +66,7 @@ def run(namespace: Namespace) -> None:
         TrainingConfig(**namespace.training.as_dict()),
         TeacherForcingConfig(**namespace.teacher_forcing.as_dict()),
         EvaluationConfig(**namespace.evaluation.as_dict()),
+        namespace["from"],
     )
     if result.is_first_process:
         print(

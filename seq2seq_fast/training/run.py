@@ -8,7 +8,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from seq2seq_fast.ops import use_tf32
 from seq2seq_fast.progress import tell
 from seq2seq_fast.training.allocator import keep_freed_memory
 from seq2seq_fast.training.average import WeightAverage
+from seq2seq_fast.training.beginning import Beginning, begin_from
 from seq2seq_fast.training.callbacks import (
     Budget,
     FiniteLoss,
@@ -84,12 +85,14 @@ def train(
     training: TrainingConfig,
     teacher_forcing: TeacherForcingConfig | None = None,
     evaluation: EvaluationConfig | None = None,
+    model_folder: str | None = None,
 ) -> TrainingResult:
     """Train a translator and write it as a model folder, with the weights of the best validation BLEU.
 
     Args:
         data, vocabulary, optimization, training, teacher_forcing, evaluation: the settings.
         model: fields of `Seq2SeqConfig`, without the vocabularies' sizes.
+        model_folder: of a model whose weights and vocabularies the training begins with; its sizes need no settings.
 
     Raises:
         InputError: a file or a setting cannot be used, or the output folder already holds a model.
@@ -98,12 +101,20 @@ def train(
     work = Path(training.output) / "training"
     last = work / "checkpoints" / "last.ckpt"
     processes = processes_of(training)
+    beginning = None
+    if model_folder is not None:
+        if training.resume:
+            raise InputError("--from begins a new training, --training.resume goes on with one: give one of them")
+        beginning = begin_from(model_folder, model, vocabulary)
+        model, joint = beginning.settings, beginning.vocabularies[0] is beginning.vocabularies[1]
+        vocabulary = replace(vocabulary, joint=joint)
     check_model(model, vocabulary, optimization)
     check_output(work.parent, last, training)
     with told_endings(last) as interruption, claimable(work, processes) as claim:
         return _train(
-            data, vocabulary, model, optimization, training, forcing, evaluation, processes, claim, interruption
-        )
+            data, vocabulary, model, optimization, training, forcing, evaluation, processes, claim, interruption,
+            beginning,
+        )  # fmt: skip
 
 
 def _train(
@@ -117,6 +128,7 @@ def _train(
     processes: Processes,
     claim: Callable[[], None],
     interruption: Interruption,
+    beginning: Beginning | None,
 ) -> TrainingResult:
     """See `train`; ``claim`` makes the folder this training's own, ``interruption`` ends it when someone asks."""
     output = Path(training.output)
@@ -132,12 +144,16 @@ def _train(
     references = [pair.target for pair in validation_pairs]
     tokenize = choose_tokenizer(references, evaluation.tokenize)
     alignments = load_alignments(data, optimization, train_pairs)
-    vocabularies = (
-        load_vocabularies(work)
-        if training.resume
-        else make_vocabularies(vocabulary, train_pairs, training.seed, training.progress, name=data.name("train"))
-    )
+    if training.resume:
+        vocabularies = load_vocabularies(work)
+    elif beginning is not None:
+        vocabularies = beginning.vocabularies
+    else:
+        name = data.name("train")
+        vocabularies = make_vocabularies(vocabulary, train_pairs, training.seed, training.progress, name=name)
     network = Seq2Seq(model_config(model, vocabularies))
+    if beginning is not None:
+        network.load_state_dict(beginning.weights)
     if training.resume:
         check_resumable(last, network, training.max_epochs, fingerprint(*vocabularies))
     batches = PairDataModule(
