@@ -86,11 +86,12 @@ def _parse(given: list[str]) -> Namespace:
     from seq2seq_fast.data import InputError
 
     check_config_files(given)
+    if given and given[0] in _COMMANDS:
+        own = import_module(f"seq2seq_fast.commands.{given[0]}").make_parser()
+        given = [given[0], *positionals_first(own, given[1:])]
+    parser = build_parser()
     try:
-        if given and given[0] in _COMMANDS:
-            own = import_module(f"seq2seq_fast.commands.{given[0]}").make_parser()
-            given = [given[0], *positionals_first(own, given[1:])]
-        namespace = build_parser().parse_args(given)
+        namespace = parser.parse_args(given)
     except Exception as error:  # whatever a value makes jsonargparse and the libraries below it raise
         said = shortened(str(error)) or type(error).__name__
         raise InputError(f"{said} (what there is: seq2seq-fast COMMAND --help)") from error
