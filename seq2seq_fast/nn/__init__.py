@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from seq2seq_fast.nn.attention import AdditiveAttention, Attention, DotProductAttention, MultiplicativeAttention
+from seq2seq_fast.nn.additive_attention import AdditiveAttention
+from seq2seq_fast.nn.attention import Attention, DotProductAttention, MultiplicativeAttention
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
 from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell

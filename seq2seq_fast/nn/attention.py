@@ -4,24 +4,25 @@
     memory = layer.memory(values, lengths=lengths); layer(query, memory=memory) -> context, weights
 
 The second form prepares a batch of sources once for any number of queries. A layer keeps nothing of a batch.
+Multiplicative and dot-product attention are here, additive attention is in ``additive_attention.py``.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.masks import attended_positions, zero_where_masked
-from seq2seq_fast.nn.modules import options, reset_children
+from seq2seq_fast.nn.mistakes import check_query, check_values, refuse_unknown, warn_of_empty
+from seq2seq_fast.nn.origin import check_memory, remember_origin
 from seq2seq_fast.nn.sharding import ForwardMethods
-from seq2seq_fast.ops.additive_attention import attend
-from seq2seq_fast.ops.attention_memory import AttentionMemory, attention_memory
+from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
-from seq2seq_fast.ops.backends import check_backend
-from seq2seq_fast.ops.checks import check_alike, check_tensor
+from seq2seq_fast.ops.checks import as_lengths, check_alike, check_mask, check_tensor
+from seq2seq_fast.ops.positions import positions_of
 from seq2seq_fast.reference.additive_attention import masked_softmax
 from seq2seq_fast.reference.precision import accumulation_dtype
 
@@ -39,16 +40,19 @@ class Attention(ForwardMethods, nn.Module):
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
         context_weight: Tensor | None = None,
+        **unknown: Any,
     ) -> AttentionMemory:
         """Prepare a batch of sources.
 
         Args:
             values: [B, Tx, D], what the context is made of. Padding may hold anything, NaN included.
             keys: [B, Tx, K], what is scored (before the layer's projection); the values themselves by default.
-            lengths: [B] integers from 0 to Tx: positions from there on are masked.
-            mask: [B, Tx] bool, True attends. With both, a position needs both.
+            lengths: [B] integers from 0 to Tx, a tensor, list or array: positions from there on are masked.
+            mask: [B, Tx] or [B, 1, Tx] bool, True attends: the inverse of PyTorch's ``key_padding_mask``. With both,
+                a position needs both.
             context_weight: as in :func:`seq2seq_fast.attention_memory`; additive attention only.
         """
+        refuse_unknown(unknown)
         return self._memory(values, keys, lengths, mask, context_weight)
 
     def _memory(
@@ -59,7 +63,11 @@ class Attention(ForwardMethods, nn.Module):
         mask: Tensor | None,
         context_weight: Tensor | None = None,
     ) -> AttentionMemory:
+        check_values(values)
         check_tensor("values", values, "[B, Tx, D]", None, None, None)
+        if mask is not None:
+            mask = check_mask("mask", mask, values.shape[0], values.shape[1], values.device)
+            warn_of_empty(mask)
         lengths, attended = attended_positions(values, lengths, mask)
         values = zero_where_masked(values, attended)
         if keys is None:
@@ -67,7 +75,11 @@ class Attention(ForwardMethods, nn.Module):
         else:
             check_tensor("keys", keys, "[B, Tx, K]", *values.shape[:2], None)
             keys = zero_where_masked(keys, attended)
-        return self.prepare(keys, values, lengths, mask, attended, context_weight)
+        return remember_origin(self.prepare(keys, values, lengths, mask, attended, context_weight), self)
+
+    def key_parameters(self) -> tuple[nn.Parameter, ...]:
+        """The parameters that a memory is made with: it is wrong once they change."""
+        return ()
 
     def prepare(
         self,
@@ -85,8 +97,15 @@ class Attention(ForwardMethods, nn.Module):
         check_alike("keys", keys, values=values)
         return AttentionMemory(keys, values, lengths=lengths, mask=mask, attended=attended)
 
-    def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        """Attend to a memory with query [B, Q] or [B, Tq, Q]."""
+    def attend(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        need_weights: bool,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend to a memory with query [B, Q] or [B, Tq, Q]; lengths and mask limit this call further."""
         raise NotImplementedError
 
     def forward(
@@ -99,12 +118,16 @@ class Attention(ForwardMethods, nn.Module):
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
         need_weights: bool = True,
+        **unknown: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend to values, or to a memory made of them before.
 
         Args:
             query: [B, Q], or [B, Tq, Q] for many queries (or beams) a source.
-            values, keys, lengths, mask: as in :meth:`memory`; not together with ``memory``.
+            values, keys: as in :meth:`memory`; not together with ``memory``.
+            memory: from :meth:`memory` of this layer, with its present weights.
+            lengths: [B], or [B, Tq] for each query its own. With a memory they limit this call, beyond its own.
+            mask: [B, Tx], [B, 1, Tx], or [B, Tq, Tx] for each query its own; bool, True attends. Likewise.
             need_weights: return the weights, which are differentiable. Without them memory is linear in Tq + Tx.
 
         Returns:
@@ -112,92 +135,41 @@ class Attention(ForwardMethods, nn.Module):
             positions have weight exactly 0; a source with nothing to attend gives zeros and gets zero gradients.
 
         Raises:
-            TypeError, ValueError: an argument's type, dtype, device or shape is wrong.
+            TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the memory is another's.
         """
-        if memory is None:
-            if values is None:
-                raise ValueError("values or memory must be given; got neither")
-            memory = self._memory(values, keys, lengths, mask)
-        elif any(given is not None for given in (values, keys, lengths, mask)):
-            raise ValueError("memory already holds values, keys, lengths and mask: give it alone")
-        return self.attend(query, memory, need_weights)
+        refuse_unknown(unknown)
+        memory, lengths, mask = self._sources(query, values, keys, memory, lengths, mask)
+        return self.attend(query, memory, need_weights, lengths, mask)
 
-
-class AdditiveAttention(Attention):
-    """``weights_ij = softmax_j(v^T tanh(W q_i + b + U k_j + b'))`` (Bahdanau, Cho, Bengio 2014, arXiv 1409.0473).
-
-    A bias after ``v`` would shift all scores alike and fall out of the softmax, so there is none; a factor on the
-    scores belongs into ``v``. Other libraries' layers are this one with their weights under these names, for instance
-    JoeyNMT's ``BahdanauAttention``::
-
-        layer = AdditiveAttention(query_size, key_size, hidden_size, key_bias=False)
-        layer.query_projection.weight = theirs.query_layer.weight
-        layer.key_projection.weight = theirs.key_layer.weight
-        layer.v = torch.nn.Parameter(theirs.energy_layer.weight[0])
-
-    Args:
-        query_size: Q. key_size: K, the size of the values unless keys are given apart. attention_size: A.
-        query_bias: a bias b on the projected query (OpenNMT-py, SpeechBrain).
-        key_bias: a bias b' on the projected keys (SpeechBrain). One of the two says all that both could.
-        project: False leaves out both projections (Keras): queries and keys come with size A.
-        backend: as in :func:`seq2seq_fast.attend`.
-
-    Parameters: ``query_projection.weight`` [A, Q] and ``.bias`` [A], ``key_projection.weight`` [A, K] and ``.bias``
-    [A], ``v`` [A].
-    """
-
-    def __init__(
+    def _sources(
         self,
-        query_size: int,
-        key_size: int,
-        attention_size: int,
-        *,
-        query_bias: bool = False,
-        key_bias: bool = True,
-        project: bool = True,
-        backend: str | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        check_backend(backend)
-        self.backend, self.query_size, self.key_size = backend, query_size, key_size
-        self.attention_size = attention_size
-        self.query_projection: nn.Module = nn.Identity()
-        self.key_projection: nn.Module = nn.Identity()
-        if project:
-            self.query_projection = nn.Linear(query_size, attention_size, query_bias, device, dtype)
-            self.key_projection = nn.Linear(key_size, attention_size, key_bias, device, dtype)
-        elif not query_size == key_size == attention_size:
-            raise ValueError(
-                "project=False needs query_size, key_size and attention_size to be one size; "
-                f"got {query_size}, {key_size}, {attention_size}"
-            )
-        self.v = nn.Parameter(torch.empty(attention_size, device=device, dtype=dtype))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """The projections as ``torch.nn.Linear`` draws them, v uniform within ``1 / sqrt(attention_size)``."""
-        reset_children(self)
-        bound = max(self.v.shape[0], 1) ** -0.5
-        nn.init.uniform_(self.v, -bound, bound)
-
-    def extra_repr(self) -> str:
-        sizes = f"{self.query_size}, {self.key_size}, {self.attention_size}"
-        return sizes if self.backend is None else f"{sizes}, {options(backend=self.backend)}"
-
-    def prepare(self, keys, values, lengths, mask, attended, context_weight):
-        name = "values (which are the keys)" if keys is values else "keys"
-        check_tensor(name, keys, "[B, Tx, K]", None, None, self.key_size)
-        keys = self.key_projection(keys)
-        return attention_memory(keys, values, lengths=lengths, mask=mask, context_weight=context_weight)
-
-    def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        if query.dim() == 3:
-            check_tensor("query", query, "[B, Tq, Q]", memory.batch, None, self.query_size)
+        query: Tensor,
+        values: Tensor | None,
+        keys: Tensor | None,
+        memory: AttentionMemory | None,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+    ) -> tuple[AttentionMemory, Tensor | None, Tensor | None]:
+        """The memory that a call attends to, and the lengths and the mask that are not part of it."""
+        check_query(query)
+        if memory is not None:
+            if values is not None or keys is not None:
+                raise ValueError("memory already holds values and keys: give it alone, or with lengths and mask")
+            check_memory(memory, self)
+            if isinstance(mask, Tensor):
+                warn_of_empty(mask)
+            return memory, lengths, mask
+        if values is None:
+            raise ValueError("values or memory must be given; got neither")
+        # What holds for a whole source belongs to the memory, which keeps padding out of every product.
+        lengths, own_lengths, own_mask = as_lengths(lengths), None, None
+        if lengths is None or lengths.dim() != 2:
+            own_lengths, lengths = lengths, None
+        if not isinstance(mask, Tensor) or mask.dim() != 3 or mask.shape[1] == 1:
+            own_mask, mask = mask, None
         else:
-            check_tensor("query", query, "[B, Q] or [B, Tq, Q]", memory.batch, self.query_size)
-        return attend(self.query_projection(query), memory, self.v, need_weights=need_weights, backend=self.backend)
+            warn_of_empty(mask)
+        return self._memory(values, keys, own_lengths, own_mask), lengths, mask
 
 
 class DotProductAttention(Attention):
@@ -219,7 +191,14 @@ class DotProductAttention(Attention):
     def extra_repr(self) -> str:
         return f"scale={self.scale}"
 
-    def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+    def attend(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        need_weights: bool,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
         single = query.dim() == 2
         layout, queries = ("[B, Q]", ()) if single else ("[B, Q] or [B, Tq, Q]", (None,))
         check_tensor("query", query, layout, memory.batch, *queries, memory.keys.shape[2])
@@ -227,32 +206,35 @@ class DotProductAttention(Attention):
         check_alike("keys", memory.keys, query=query)
         if single:
             query = query.unsqueeze(1)
+        attended = positions_of(memory, query.shape[1], lengths, mask).attended
         with no_autocast(query.device.type):
             if need_weights or memory.source_length == 0:
-                context, weights = self._attend_with_weights(query, memory)
+                context, weights = self._attend_with_weights(query, memory, attended)
             else:
-                context, weights = self._attend_without_weights(query, memory), None
+                context, weights = self._attend_without_weights(query, memory, attended), None
         if single:
             context, weights = context.squeeze(1), None if weights is None else weights.squeeze(1)
         return context, weights if need_weights else None
 
-    def _attend_with_weights(self, query: Tensor, memory: AttentionMemory) -> tuple[Tensor, Tensor]:
+    def _attend_with_weights(
+        self, query: Tensor, memory: AttentionMemory, attended: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         dtype = accumulation_dtype(query.dtype)
         scores = torch.bmm(self.scale * query.to(dtype), memory.keys.to(dtype).transpose(1, 2))
-        weights = masked_softmax(scores, memory.attended)
+        weights = masked_softmax(scores, attended)
         context = torch.bmm(weights, memory.values.to(dtype))
         return context.to(memory.values.dtype), weights.to(query.dtype)
 
-    def _attend_without_weights(self, query: Tensor, memory: AttentionMemory) -> Tensor:
+    def _attend_without_weights(self, query: Tensor, memory: AttentionMemory, attended: Tensor | None) -> Tensor:
         mask = empty = None
-        if memory.attended is not None:
+        if attended is not None:
             # A row that attends nothing would be NaN: it attends everything instead, and its context is zeroed.
-            empty = ~memory.attended.any(dim=1, keepdim=True)
-            mask = (memory.attended | empty)[:, None, None]
+            empty = ~attended.any(dim=2, keepdim=True)
+            mask = (attended | empty).unsqueeze(1)
         context = F.scaled_dot_product_attention(
             query.unsqueeze(1), memory.keys.unsqueeze(1), memory.values.unsqueeze(1), mask, scale=self.scale
         ).squeeze(1)
-        return context if empty is None else context.masked_fill(empty.unsqueeze(2), 0)
+        return context if empty is None else context.masked_fill(empty, 0)
 
 
 class MultiplicativeAttention(DotProductAttention):
@@ -286,6 +268,9 @@ class MultiplicativeAttention(DotProductAttention):
     def extra_repr(self) -> str:
         query_size, key_size = self.weight.shape
         return f"{query_size}, {key_size}, {super().extra_repr()}"
+
+    def key_parameters(self):
+        return tuple(self.parameters())  # what a parametrized weight is computed from, too
 
     def prepare(self, keys, values, lengths, mask, attended, context_weight):
         name = "values (which are the keys)" if keys is values else "keys"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention
+from seq2seq_fast.nn.additive_attention import AdditiveAttention
 from seq2seq_fast.nn.modules import parameter_dtype
 from seq2seq_fast.ops.attention_memory import AttentionMemory
 from seq2seq_fast.ops.autograd import cast_like, no_autocast
@@ -147,7 +147,16 @@ class HistoryAttention(AdditiveAttention):
         now = weights.to(history.attended.dtype)
         return context, weights, history.map(lambda before: now if self.kind == "location" else before + now)
 
-    def attend(self, query: Tensor, memory: AttentionMemory, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+    def attend(
+        self,
+        query: Tensor,
+        memory: AttentionMemory,
+        need_weights: bool,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        if lengths is not None or mask is not None:
+            raise ValueError("lengths and mask of a history's layer belong to its memory")
         history = self._first(memory)
         if query.dim() == 3:
             history = history.map(lambda attended: attended.unsqueeze(1).expand(-1, query.shape[1], -1))

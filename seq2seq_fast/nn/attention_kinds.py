@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from seq2seq_fast.nn.attention import AdditiveAttention, Attention, DotProductAttention, MultiplicativeAttention
+from seq2seq_fast.nn.additive_attention import AdditiveAttention
+from seq2seq_fast.nn.attention import Attention, DotProductAttention, MultiplicativeAttention
 from seq2seq_fast.nn.attention_history import HistoryAttention
 from seq2seq_fast.ops.checks import check_choice
 

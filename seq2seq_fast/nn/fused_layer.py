@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention, Attention
+from seq2seq_fast.nn.additive_attention import AdditiveAttention
+from seq2seq_fast.nn.attention import Attention
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
 from seq2seq_fast.nn.modules import is_plain
 
@@ -16,6 +17,8 @@ def fused_layer(attention: Attention | None, cell: nn.Module) -> dict[str, Any] 
     if not is_plain(attention, AdditiveAttention) or not is_plain(cell, RNNCell, GRUCell, LSTMCell):
         return None
     assert isinstance(attention, AdditiveAttention)
+    if not attention.plain:
+        return None
     query = attention.query_projection
     if not is_plain(query, nn.Linear) or attention.backend != cell.backend:
         return None

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq2seq_fast.nn.attention import AdditiveAttention, MultiplicativeAttention
+from seq2seq_fast.nn.additive_attention import AdditiveAttention
+from seq2seq_fast.nn.attention import MultiplicativeAttention
 from seq2seq_fast.nn.cells import RecurrentCell
 from seq2seq_fast.nn.layer_norm_cells import LayerNormCell
 
