@@ -70,6 +70,11 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    @property
+    def done(self) -> int:
+        """How many have been counted."""
+        return self._done
+
     def add(self, count: int = 1) -> None:
         """Count what has been done since the last call."""
         self._done += count

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.loops.progress import _BatchProgress
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from seq2seq_fast.data import (
@@ -30,7 +31,7 @@ from seq2seq_fast.data import (
     read_pharaoh,
     sample,
 )
-from seq2seq_fast.progress import Progress
+from seq2seq_fast.progress import Progress, tell
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
 # Attention, and the memory for it, grows with the square of a sentence's length.
@@ -255,6 +256,7 @@ def make_vocabularies(
     if not given:
         with Progress("read for the vocabulary", "pairs", shown=progress) as shown:
             pairs = sample(shown.over(train), config.sentences, seed)
+        _tell_left_out(pairs, shown.done)
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     if not given:
         for side in range(2):
@@ -266,6 +268,17 @@ def make_vocabularies(
     source = load_vocabulary(config.source) if config.source else _build(sources, config, progress)
     target = load_vocabulary(config.target) if config.target else _build(targets, config, progress)
     return source, target
+
+
+@rank_zero_only
+def _tell_left_out(pairs: list[SentencePair], read: int) -> None:
+    """Say what a vocabulary is not built of."""
+    if len(pairs) < read:
+        built = f"the vocabulary is built of {len(pairs):,} of {read:,} training pairs"
+        tell(f"{built}, drawn at random: see vocabulary.sentences")
+    empty = sum(not line for pair in pairs for line in pair)
+    if empty:
+        tell(f"{empty:,} empty lines of the training pairs give the vocabulary nothing")
 
 
 def _build(lines: list[str], config: VocabularyConfig, progress: bool) -> Vocabulary:

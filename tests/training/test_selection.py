@@ -106,3 +106,14 @@ def test_a_tokenizer_is_recorded_and_one_that_cannot_be_used_is_refused_before_t
     with pytest.raises(InputError, match=r"evaluation\.tokenize"):
         train(*settings(corpus, tmp_path / "n", max_steps=1), None, EvaluationConfig("nothing"))  # type: ignore[arg-type]
     assert not (tmp_path / "n").exists()
+
+
+def test_what_the_vocabulary_is_not_built_of_is_said(corpus, tmp_path, capsys):
+    lines = (corpus / "train.de").read_text(encoding="utf-8").splitlines(keepends=True)
+    (corpus / "gaps.de").write_text("\n\n" + "".join(lines[2:]), encoding="utf-8")
+    options = {"max_steps": 1, "data": {"train_source": "gaps.de"}}
+    train(*settings(corpus, tmp_path / "m", vocabulary={"sentences": 29}, **options))
+    told = capsys.readouterr().err
+    assert "the vocabulary is built of 29 of 30 training pairs, drawn at random: see vocabulary.sentences" in told
+    train(*settings(corpus, tmp_path / "n", **options))
+    assert "2 empty lines of the training pairs give the vocabulary nothing" in capsys.readouterr().err
