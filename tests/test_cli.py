@@ -148,6 +148,14 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
     assert all(line.startswith("die Katze") for line in found if line) and found[2] == ""
 
 
+def test_prefixes_of_other_lines_are_named_behind_the_lines_that_have_theirs(model, text, tmp_path, capsys):
+    (tmp_path / "short").write_text("ein\n")
+    assert run("translate", model, text, "--prefixes", tmp_path / "short") == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("ein") and len(out.splitlines()) == 1
+    assert "short: its lines are not as many as those to translate" in err and len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -175,7 +183,6 @@ def test_translations_as_json_lines_hold_text_scores_and_pieces(model, text, tmp
             ["translate", "MODEL", "TEXT", "--search.max_length", "2", "--search.min_length", "3"],
             "max_length must be at",
         ),
-        (["translate", "MODEL", "TEXT", "--prefixes", "SHORT"], "its lines are not as many as those to translate"),
         (["translate", "MODEL", "TEXT", "--prefix", "a", "--prefixes", "SHORT"], "exclude each other"),
         (["translate", "MODEL", "TEXT", "--ensemble", "nowhere"], "nowhere: no such model folder"),
         (["train", "--training.seed", "5000000000"], "training.seed must be at most 4294967295; got 5000000000"),
