@@ -299,7 +299,10 @@ def test_a_device_that_is_not_there_is_named(corpus, tmp_path, monkeypatch):
         ({"data": {"train_source": "blank"}}, r"blank and .*train\.en: has only empty source lines"),
         ({"model": {"cell": "mlp"}}, "model: cell must be one of"),
         ({"model": {"share_embeddings": True}}, r"vocabulary\.joint"),
-        ({"vocabulary": {"kind": "bpe", "size": 99_999_999_999}}, r"vocabulary\.size must be a number of at most 32 bits"),
+        (
+            {"vocabulary": {"kind": "bpe", "size": 99_999_999_999}},
+            r"vocabulary\.size must be a number of at most 32 bits",
+        ),
         ({"vocabulary": {"joint": True, "target": "x"}}, r"vocabulary\.source alone"),
         ({"resume": True}, "no checkpoint to resume"),
     ],
