@@ -41,7 +41,7 @@ $(VENV)/installed: setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
 	touch $@
 
-$(VENV)/built: $(VENV)/installed $(CSRC) $(BUILD)
+$(VENV)/built: $(VENV)/installed $(CSRC) $(BUILD) seq2seq_fast/ops/schemas.py
 	@echo "Building the compiled parts: a few minutes; each step is named as it is done."
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@

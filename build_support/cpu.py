@@ -8,6 +8,8 @@ every torch from 2.11 on and every Python.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import platform
 from pathlib import Path
@@ -47,6 +49,26 @@ def library_name(capability: str) -> str:
     return f"_cpu_{capability.lower()}.so"
 
 
+def write_schemas(directory: Path) -> Path:
+    """The schemas of seq2seq_fast/ops/schemas.py as a source, so that the engine defines its operators by itself."""
+    spec = importlib.util.spec_from_file_location("schemas", ROOT / "seq2seq_fast" / "ops" / "schemas.py")
+    assert spec is not None and spec.loader is not None
+    schemas = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(schemas)
+    lines = [f"  m.def({json.dumps(name + schema)});\n" for name, schema in schemas.schemas_of("cpu").items()]
+    text = f"""// Written by build_support/cpu.py from seq2seq_fast/ops/schemas.py.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY_FRAGMENT({schemas.namespace("cpu")}, m) {{
+{"".join(lines)}}}
+"""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "schemas.cpp"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return path
+
+
 def build(
     toolchain: Toolchain, capabilities: list[str], to: Path, directory: Path, sanitize: bool = False
 ) -> list[Path]:
@@ -59,7 +81,7 @@ def build(
         *(SANITIZE if sanitize else []),
     ]  # fmt: skip
     arithmetic = ["-O1" if sanitize else "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-    sources = sorted(SOURCES.glob("*.cpp"))
+    sources = [*sorted(SOURCES.glob("*.cpp")), write_schemas(directory)]
     kernels = [source for source in sources if source.stem.endswith("_kernel")]
     shared = [
         ninja.compile(source, f"{source.stem}.o", [*common, STABLE, "-O1" if sanitize else "-O2"])

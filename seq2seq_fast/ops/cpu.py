@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from seq2seq_fast.ops.backends import ALL_DTYPES, BackendStatus
-from seq2seq_fast.ops.schemas import declare
+from seq2seq_fast.ops.schemas import declare, defined, namespace, schemas_of
 
 # Narrowest first: a processor that has one has those before it.
 CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
@@ -89,16 +89,30 @@ def _load_library() -> str:
         torch.ops.load_library(path)
     except OSError as error:
         raise _Unusable(f"{path.name} cannot be loaded: {' '.join(str(error).split())}") from None
+    _check_schemas(path)
     return what
+
+
+def _check_schemas(path: Path) -> None:
+    # What the library defines was written from ops/schemas.py when it was built.
+    for name, found in defined("cpu").items():
+        wanted = str(torch._C.parse_schema(f"{namespace('cpu')}::{name}{schemas_of('cpu')[name]}"))
+        if found != wanted:
+            raise _Unusable(
+                f"{path.name} was built from other sources ({name} is another operator there): build again with: "
+                "python setup.py build_ext --inplace"
+            )
 
 
 @functools.cache
 def load() -> BackendStatus:
-    """Declare the raw operators and load their implementation, once; where that fails the status says why."""
-    declare("cpu")
+    """Load the raw operators and declare what else they have, once; where that fails the status says why."""
     try:
-        return BackendStatus(True, True, ("cpu",), ALL_DTYPES, _load_library())
+        loaded = _load_library()
+        declare("cpu")
+        return BackendStatus(True, True, ("cpu",), ALL_DTYPES, loaded)
     except _Unusable as error:
+        declare("cpu")
         built = not str(error).startswith("not built")
         if any(os.environ.get(name) for name in ("SEQ2SEQ_FAST_CPU_CAPABILITY", "SEQ2SEQ_FAST_CPU_LIBRARY")):
             raise ImportError(f"seq2seq_fast: the CPU engine that the environment asks for: {error}") from None

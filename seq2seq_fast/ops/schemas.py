@@ -151,15 +151,29 @@ def namespace(backend: str) -> str:
 _libraries: dict[str, torch.library.Library] = {}
 
 
+def defined(backend: str) -> dict[str, str]:
+    """The schemas of the raw operators that a loaded library has defined already, as torch prints them."""
+    operators = getattr(torch.ops, namespace(backend))
+    return {
+        name: str(getattr(operators, name).default._schema) for name in schemas_of(backend) if hasattr(operators, name)
+    }
+
+
 def declare(backend: str) -> torch.library.Library:
-    """Define every raw operator in the backend's namespace, with its shapes for torch.compile and its derivative."""
+    """Define every raw operator in the backend's namespace, with its shapes for torch.compile and its derivative.
+
+    What a loaded library has defined stays as it is: the CPU engine brings the schemas along, so that a program which
+    was exported loads where this package is not.
+    """
     if backend not in _libraries:
         from seq2seq_fast.ops.derivatives import register
         from seq2seq_fast.ops.fakes import FAKES
 
-        library = torch.library.Library(namespace(backend), "DEF")
+        there = defined(backend)
+        library = torch.library.Library(namespace(backend), "FRAGMENT")
         for name, schema in schemas_of(backend).items():
-            library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
+            if name not in there:
+                library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
             torch.library.register_fake(f"{namespace(backend)}::{name}", FAKES[name], lib=library)
         register(library, schemas_of(backend))
         _libraries[backend] = library

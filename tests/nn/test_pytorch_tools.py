@@ -14,8 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from seq2seq_fast import AttentionMemory, use_backend
+from seq2seq_fast import AttentionMemory, backends, use_backend
 from seq2seq_fast.nn import Seq2Seq
+from seq2seq_fast.ops.cpu import library_path
 from tests.nn.support import batch_of, tiny
 
 ROOT = Path(__file__).parents[2]
@@ -108,10 +109,15 @@ def test_aotinductor_in_python(tmp_path):
 
 
 RUNNER = """
+#include <dlfcn.h>
 #include <iostream>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/torch.h>
-int main(int, char** arguments) {
+int main(int count, char** arguments) {
+  if (count > 2 && dlopen(arguments[2], RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    std::cerr << dlerror();
+    return 1;
+  }
   c10::InferenceMode mode;
   torch::inductor::AOTIModelPackageLoader loader(arguments[1]);
   auto source = torch::arange(8, torch::kInt64).reshape({2, 4});
@@ -136,19 +142,26 @@ def test_aotinductor_in_cpp(tmp_path):
     places += [flag for path in library_paths() for flag in (f"-L{path}", f"-Wl,-rpath,{path}")]
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
     command = ["g++", "-std=c++20", "-O0", abi, "runner.cpp", "-o", "runner", *places, "-Wl,--no-as-needed"]
-    subprocess.run([*command, "-ltorch", "-ltorch_cpu", "-lc10"], cwd=tmp_path, check=True)
+    subprocess.run([*command, "-ltorch", "-ltorch_cpu", "-lc10", "-ldl"], cwd=tmp_path, check=True)
 
-    def run(path):
-        return subprocess.run([str(tmp_path / "runner"), str(path)], capture_output=True, text=True)
+    def run(path, *libraries):
+        command = [str(tmp_path / "runner"), str(path), *map(str, libraries)]
+        return subprocess.run(command, capture_output=True, text=True)
 
-    with use_backend("reference"):
-        done = run(packaged(module, batch, tmp_path / "reference.pt2"))
+    def gives_the_models_outputs(done):
         assert done.returncode == 0, done.stderr
         found = torch.tensor([float(line) for line in done.stdout.split()]).reshape(2, 3, 11)
         torch.testing.assert_close(found, module(*batch), atol=1e-4, rtol=1e-4)
-    # The operators' schemas are declared in Python, so a process without Python knows no compiled engine.
-    refused = run(packaged(module, batch, tmp_path / "fused.pt2"))
-    assert refused.returncode != 0 and "seq2seq_fast_cpu" in refused.stderr
+
+    with use_backend("reference"):
+        gives_the_models_outputs(run(packaged(module, batch, tmp_path / "reference.pt2")))
+    if not backends()["cpu"].usable:
+        return
+    # One library defines and implements the operators: no Python, and nothing else of this package.
+    fused = packaged(module, batch, tmp_path / "fused.pt2")
+    gives_the_models_outputs(run(fused, library_path(backends()["cpu"].reason)))
+    without = run(fused)
+    assert without.returncode != 0 and "seq2seq_fast_cpu" in without.stderr
 
 
 def onnx_program(module, batch):

@@ -115,12 +115,15 @@ def test_weights_fed_back_as_history_reach_every_parameter(engine, queries):
     "shape", [(0, None, 3, 4, 2, 3), (2, None, 0, 4, 2, 3), (2, 0, 3, 4, 2, 3), (2, 2, 3, 0, 2, 3)]
 )
 def test_sizes_of_zero_are_served(engine, shape):
-    tensors, _ = drawn(*shape, torch.float32, engine.device)
+    batch, queries, source, units = shape[:4]
+    rows = (batch,) if queries is None else (batch, queries)
+    sizes = ((*rows, units), (batch, source, units), (batch, source, 3), (units,), (*rows, 2, source), (units, 2, 3))
+    tensors = [torch.rand(size, device=engine.device, requires_grad=True) for size in sizes]
     query, keys, values, v, history, filters = tensors
     memory = attention_memory(keys, values)
     context, weights = attend(query, memory, v, history=history, filters=filters, backend=engine.backend)
     (context.sum() + weights.sum()).backward()
-    assert context.shape[-1] == 3 and weights.shape == (*history.shape[:-2], keys.shape[1])
+    assert context.shape == (*rows, 3) and weights.shape == (*rows, source)
     assert all(t.grad is None or not t.grad.isnan().any() for t in tensors)
 
 
