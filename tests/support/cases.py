@@ -100,24 +100,36 @@ def decoder_case(
     cell="gru", batch=3, target=4, source=5, embedding=5, hidden=7, units=6, size=8, *, dtype=torch.float32,
     device="cpu", biases=True, state_mask=False, lengths=None, mask=None, reset_after=True, scale=1.0, seed=0,
 ) -> DecoderCase:  # fmt: skip
-    """``scale`` is that of keys and queries."""
-    sizes = {
-        "batch": batch, "target": target, "source": source, "embedding": embedding, "hidden": hidden, "units": units,
-        "values": size,
-    }  # fmt: skip
-    inputs = drawn("attention_decoder", sizes, {"cell": cell}, dtype, device, seed)
-    for name in ("keys", "query_weight"):
-        inputs.tensors[name] *= scale
-    there = inputs.requiring_gradients().tensors
-    for name in () if biases else ("query_bias", "bias_ih", "bias_hh"):
-        del there[name]
+    generator = torch.Generator().manual_seed(seed)
+    rows = GATES[cell] * hidden
+
+    def draw(*shape: int, scaled: float = 1.0) -> Tensor:
+        return (torch.randn(shape, generator=generator, dtype=torch.float64) * scaled).to(dtype).to(device)
+
+    tensors: dict[str, Tensor | None] = {
+        "inputs": draw(batch, target, embedding),
+        "state": draw(batch, hidden),
+        "cell_state": draw(batch, hidden) if cell == "lstm" else None,
+        "keys": draw(batch, source, units, scaled=scale),
+        "values": draw(batch, source, size),
+        "query_weight": draw(units, hidden, scaled=scale * hidden**-0.5),
+        "query_bias": draw(units) if biases else None,
+        "v": draw(units),
+        "weight_ih": draw(rows, embedding + size, scaled=(embedding + size) ** -0.5),
+        "weight_hh": draw(rows, hidden, scaled=hidden**-0.5),
+        "bias_ih": draw(rows) if biases else None,
+        "bias_hh": draw(rows) if biases else None,
+    }
+    for tensor in tensors.values():
+        if tensor is not None:
+            tensor.requires_grad_()
+    dropped = (torch.rand(batch, hidden, generator=generator) > 0.3).to(dtype).to(device) / 0.7
     options = {
-        "cell": cell, "reset_after": reset_after,
-        "state_mask": dropped(inputs.tensors["state"]) if state_mask else None,
+        "cell": cell, "reset_after": reset_after, "state_mask": dropped if state_mask else None,
         "lengths": None if lengths is None else torch.as_tensor(lengths, device=device),
         "mask": None if mask is None else torch.as_tensor(mask, device=device),
     }  # fmt: skip
-    return DecoderCase({name: there.get(name) for name in DECODER}, options)
+    return DecoderCase(tensors, options)
 
 
 @st.composite
