@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import attention_decoder, attention_decoder_backward
 from seq2seq_fast.cuda_kernels.decoder_launch import plan_of
 from seq2seq_fast.cuda_kernels.plan import Device, product_stride, shared_bytes
 from seq2seq_fast.cuda_kernels.plan_backward import backward_shared_bytes, part_depth
+from tests.emulators.cudafiber.module import module
 from tests.ops.test_attention_decoder import assert_true
 from tests.support.cases import decoder_case, misplaced, run_decoder
 from tests.support.truth import assert_near, double, gradients

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
+from tests.emulators.cudafiber.module import module
 from tests.ops.test_additive_attention import attention
 from tests.support.capture import NothingReadOnTheHost
 from tests.support.cases import attention_case, decoder_case, run_decoder

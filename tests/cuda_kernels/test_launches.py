@@ -6,14 +6,14 @@ import re
 import pytest
 import torch
 
-from emulators.cudafiber.compiler import CSRC
-from emulators.cudafiber.launches import recorded
-from emulators.cudafiber.module import module, path
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.cuda_kernels.plan import Device
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
+from tests.emulators.cudafiber.compiler import CSRC
+from tests.emulators.cudafiber.launches import recorded
+from tests.emulators.cudafiber.module import module, path
 from tests.ops.test_additive_attention import assert_true, attention
 from tests.ops.test_additive_score import scores
 from tests.support.cases import attention_case, decoder_case, run_decoder

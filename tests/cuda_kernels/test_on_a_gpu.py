@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import seq2seq_fast
-from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import attention_decoder
 from seq2seq_fast.cuda_kernels.engine import Engine
 from seq2seq_fast.cuda_kernels.plan import plan_decoder
 from seq2seq_fast.cuda_kernels.plan_backward import plan_decoder_backward
+from tests.emulators.cudafiber.module import module
 from tests.ops.test_attention_decoder import assert_true
 from tests.support import engines
 from tests.support.cases import attention_case, decoder_case, run_decoder

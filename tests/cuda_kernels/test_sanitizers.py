@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emulators.cudafiber import compiler
-from emulators.cudafiber.module import SOURCES
+from tests.emulators.cudafiber import compiler
+from tests.emulators.cudafiber.module import SOURCES
 
 PROGRAMS = Path(__file__).parent / "programs"
 # What each program exercises; barriers of headers are those of attention.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.cudafiber import compiler
+from tests.emulators.cudafiber import compiler
 
 PROGRAM = Path(__file__).parent / "programs" / "warp_product.cu"
 

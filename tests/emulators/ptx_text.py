@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emulators import ptx
+from tests.emulators import ptx
 
 Array = np.ndarray[Any, Any]
 

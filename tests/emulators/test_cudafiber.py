@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.cudafiber import compiler
+from tests.emulators.cudafiber import compiler
 
 PROGRAMS = Path(__file__).parent / "programs"
 SCHEDULES = ("forward", "reverse", "round_robin", "random:1", "random:2")

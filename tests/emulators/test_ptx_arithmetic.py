@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators import ptx
+from tests.emulators import ptx
 from tests.emulators.ptx_text import compute
 
 FEW = settings(max_examples=6)

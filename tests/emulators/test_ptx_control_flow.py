@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators import ptx
+from tests.emulators import ptx
 from tests.emulators.ptx_text import compute, kernel
 
 COLLATZ = """

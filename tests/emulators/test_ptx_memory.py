@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emulators import ptx
+from tests.emulators import ptx
 from tests.emulators.ptx_text import compute, kernel
 
 COPY = """

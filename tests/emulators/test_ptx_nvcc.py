@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emulators import ptx
+from tests.emulators import ptx
 
 pytestmark = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from emulators import ptx
+from tests.emulators import ptx
 from tests.support.executed_triton import launch_triton
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from emulators.cudafiber.module import module
 from seq2seq_fast.ops import cuda
+from tests.emulators.cudafiber.module import module
 from tests.support.capture import imagined_devices
 
 SECOND = torch.device("cuda", 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from emulators.cudafiber.module import module
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
+from tests.emulators.cudafiber.module import module
 from tests.support.engines import Engine as TestedEngine
 
 BACKEND = "cudafiber"

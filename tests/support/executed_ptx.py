@@ -20,15 +20,15 @@ from torch import Tensor
 
 from build_support import cuda
 from build_support.cuda_kernels import compile_ptx
-from emulators import ptx
-from emulators.cudafiber import module
-from emulators.cudafiber.compiler import CSRC, ROOT
-from emulators.cudafiber.launches import Launch, LaunchTaker
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.cuda_kernels.plan import Device
 from seq2seq_fast.ops.backends import BackendStatus, register_backend
 from seq2seq_fast.ops.schemas import declare
+from tests.emulators import ptx
+from tests.emulators.cudafiber import module
+from tests.emulators.cudafiber.compiler import CSRC, ROOT
+from tests.emulators.cudafiber.launches import Launch, LaunchTaker
 
 BACKEND = "executed_ptx"
 CACHE = ROOT / "build" / "ptx"

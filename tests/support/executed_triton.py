@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from benchmarks.gpu_report.triton.compile import compile_triton
-from emulators.ptx.launch import Extent, Module
-from emulators.ptx.report import LaunchReport
+from tests.emulators.ptx.launch import Extent, Module
+from tests.emulators.ptx.report import LaunchReport
 
 
 @lru_cache(maxsize=64)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from emulators.cudafiber.launches import Launch
 from seq2seq_fast.cuda_kernels.plan import Device
+from tests.emulators.cudafiber.launches import Launch
 from tests.support.executed_ptx import PtxEngine
 
 

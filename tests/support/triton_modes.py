@@ -6,7 +6,7 @@ cannot do both. The convention:
 - `tests/triton_kernels/interpreter/` holds the tests that run kernels in Triton's interpreter. They run in a process
   of their own: `TRITON_INTERPRET=1 python -m pytest tests/triton_kernels/interpreter`.
 - Everything else runs without TRITON_INTERPRET: ahead-of-time compilation, execution of the generated PTX
-  (`emulators.ptx`), and all that has nothing to do with Triton.
+  (`tests.emulators.ptx`), and all that has nothing to do with Triton.
 
 `make test` and `make prove` start one process of each kind.
 

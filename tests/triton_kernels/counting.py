@@ -6,9 +6,9 @@ import importlib
 import pkgutil
 from collections import Counter
 
-from emulators.ptx import LaunchReport
 from seq2seq_fast import triton_kernels
 from seq2seq_fast.triton_kernels.kernel import Kernel
+from tests.emulators.ptx import LaunchReport
 
 KINDS = {
     "special": ("rcp", "ex2", "lg2", "sqrt"),

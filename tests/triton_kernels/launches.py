@@ -10,8 +10,8 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gpu_report.triton.launches import Launch, in_place_of_launches
-from emulators import ptx
 from seq2seq_fast.triton_kernels.registration import OPAQUE, OPERATORS
+from tests.emulators import ptx
 from tests.support.executed_triton import launch_triton
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import seq2seq_fast
-from emulators.ptx import LaunchReport
 from seq2seq_fast.triton_kernels import additive_score, launch
+from tests.emulators.ptx import LaunchReport
 from tests.support.engines import dtype_name
 from tests.triton_kernels.cell_counts import CELLS, DECODERS
 from tests.triton_kernels.counting import every_kernel, found

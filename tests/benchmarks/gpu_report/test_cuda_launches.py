@@ -14,9 +14,9 @@ from benchmarks.gpu_report.machine_code.devices import RATES
 from benchmarks.gpu_report.rows import row_of
 from benchmarks.gpu_report.sizes import ATTENTION
 from build_support import cuda
-from emulators.cudafiber import module
 from seq2seq_fast.cuda_kernels import OPERATORS
 from seq2seq_fast.cuda_kernels.plan import Device, ceil_div
+from tests.emulators.cudafiber import module
 from tests.support.taken_launches import TakingEngine
 
 # The imaginary device of the tests.
