@@ -1,4 +1,4 @@
-"""The command ``seq2seq-fast``: train, translate, evaluate, align, average, demo, doctor.
+"""The command ``seq2seq-fast``: train, translate, evaluate, score, align, average, demo, doctor.
 
 This file imports nothing beyond the standard library until a command runs, so that a missing extra is one clear line.
 """
@@ -23,7 +23,7 @@ _NEEDED = (
     "jsonargparse", "lightning", "sentencepiece", "sacrebleu", "safetensors", "huggingface_hub", "matplotlib",
     "tensorboard", "yaml", "regex",
 )  # fmt: skip
-_COMMANDS = ("train", "translate", "evaluate", "align", "average", "demo")
+_COMMANDS = ("train", "translate", "evaluate", "score", "align", "average", "demo")
 _USER_ERROR, _INTERRUPTED = 2, 130
 
 
@@ -122,7 +122,7 @@ def build_parser() -> ArgumentParser:
     """Return the parser of the whole command line."""
     from jsonargparse import ArgumentParser
 
-    from seq2seq_fast.commands import align, average, demo, evaluate, train, translate
+    from seq2seq_fast.commands import align, average, demo, evaluate, score, train, translate
     from seq2seq_fast.version import __version__
 
     parser = ArgumentParser(
@@ -135,6 +135,9 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("train", train.make_parser(), help="train a translator on sentence pairs")
     commands.add_subcommand("translate", translate.make_parser(), help="translate a file or standard input")
     commands.add_subcommand("evaluate", evaluate.make_parser(), help="score a translator on a test set")
+    commands.add_subcommand(
+        "score", score.make_parser(), help="log probabilities of given translations, n-best rescoring"
+    )
     commands.add_subcommand("align", align.make_parser(), help="show and write which words the attention aligns")
     commands.add_subcommand("average", average.make_parser(), help="average the weights of checkpoints or models")
     commands.add_subcommand("demo", demo.make_parser(), help="train and look at a small translator in a few minutes")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
+from seq2seq_fast.commands.input import blocks, name_of, standard_input
 from seq2seq_fast.commands.output import check_standard_output
 from seq2seq_fast.commands.search import add_search, load
 from seq2seq_fast.streams import is_absent
@@ -72,7 +73,7 @@ def run(namespace: Namespace) -> None:
     number = 0
     # On a terminal the translations themselves show how far it is.
     with Progress("translate", "lines", shown=not sys.stdout.isatty()) as shown:
-        for block in _blocks(_sentences(namespace), lines):
+        for block in blocks(_sentences(namespace), lines):
             sentences, prefixes = zip(*block, strict=True)
             translations = search_each(
                 translator,
@@ -82,7 +83,7 @@ def run(namespace: Namespace) -> None:
                 n_best=namespace.n_best,
                 prefixes=prefixes,
                 told=shown.add,
-                origin=(f"{_name(namespace)}: line", number + 1),
+                origin=(f"{name_of(namespace.input)}: line", number + 1),
             )
             for sentence, found in zip(sentences, translations, strict=True):
                 number += 1
@@ -109,17 +110,12 @@ def _record(number: int, sentence: str, found: list[Translation]) -> dict[str, A
     return {"line": number, "source": sentence, "translations": translations}
 
 
-def _name(namespace: Namespace) -> str:
-    return "standard input" if namespace.input == "-" else namespace.input
-
-
 def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
     """Yield each sentence with what its translation must begin with."""
     from seq2seq_fast.data import InputError, read_lines
 
-    name = _name(namespace)
     endless: Any = "cut" if namespace.long == "split" else namespace.long
-    lines = _standard_input(endless) if namespace.input == "-" else read_lines(name, endless)
+    lines = standard_input(endless) if namespace.input == "-" else read_lines(namespace.input, endless)
     if namespace.prefixes is None:
         for line in lines:
             yield line, namespace.prefix
@@ -128,35 +124,3 @@ def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
         if line is None or prefix is None:
             raise InputError(f"{namespace.prefixes}: its lines are not as many as those to translate")
         yield line, prefix
-
-
-def _standard_input(endless: Any) -> Iterator[str]:
-    from seq2seq_fast.data import InputError
-    from seq2seq_fast.data.text import decode_lines
-
-    try:
-        yield from decode_lines(sys.stdin.buffer, "standard input", endless)
-    except OSError as error:
-        raise InputError(f"standard input: cannot be read ({error.strerror or error})") from None
-
-
-def _blocks(lines: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    """Yield so many lines at a time, and those before a line that cannot be read."""
-    from seq2seq_fast.data import InputError
-
-    block: list[tuple[str, str]] = []
-    unreadable: InputError | None = None
-    while unreadable is None:
-        try:
-            line = next(lines, None)
-        except InputError as error:
-            line, unreadable = None, error
-        if line is not None:
-            block.append(line)
-        if block and (line is None or len(block) == size):
-            yield block
-            block = []
-        if line is None:
-            break
-    if unreadable is not None:
-        raise unreadable

@@ -6,11 +6,13 @@ from seq2seq_fast.decoding.given import PieceAttention, attend_to_given
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis, SearchLimits
 from seq2seq_fast.decoding.model_folder import load_model_folder, save_model_folder
+from seq2seq_fast.decoding.scoring import GivenScore, perplexity, score_given
 from seq2seq_fast.decoding.translator import SearchConfig, Translation, Translator
 from seq2seq_fast.decoding.words import WordAttention, attention_of_words, links
 
 __all__ = [
     "Ensemble",
+    "GivenScore",
     "Hypothesis",
     "PieceAttention",
     "SearchConfig",
@@ -24,5 +26,7 @@ __all__ = [
     "greedy_search",
     "links",
     "load_model_folder",
+    "perplexity",
     "save_model_folder",
+    "score_given",
 ]

@@ -66,15 +66,18 @@ class Ensemble(nn.Module):
             model.step(tokens, member, need_weights=need_weights)
             for model, member in zip(self.models, state.members, strict=True)
         ]
-        each = torch.stack([torch.log_softmax(step.logits.float(), dim=-1) for step in steps])
-        if self.average == "probabilities":
-            mean = each.logsumexp(dim=0) - math.log(len(steps))
-        else:
-            mean = torch.log_softmax(each.mean(dim=0), dim=-1)
+        mean = self.mean([step.logits for step in steps])
         weights = [step.weights.float() for step in steps if step.weights is not None]
         attention = torch.stack(weights).mean(dim=0) if weights else None
         following: Any = EnsembleState(tuple(step.state for step in steps))
         return DecoderStep(mean, following, attention)
+
+    def mean(self, logits: Sequence[Tensor]) -> Tensor:
+        """The ensemble's log probabilities [..., V] from each member's logits [..., V]."""
+        each = torch.stack([torch.log_softmax(one.float(), dim=-1) for one in logits])
+        if self.average == "probabilities":
+            return each.logsumexp(dim=0) - math.log(len(logits))
+        return torch.log_softmax(each.mean(dim=0), dim=-1)
 
 
 def has_attention(model: nn.Module) -> bool:

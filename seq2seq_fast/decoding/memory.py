@@ -1,10 +1,14 @@
-"""What tells that a search needs more memory than there is."""
+"""What tells that a batch needs more memory than there is, and what is done then."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 # Of a CPU's memory torch raises errors of no type of their own.
 _SAID = re.compile("can't allocate memory|not enough memory|out of memory|size calculation overflowed|std::bad_alloc")
@@ -27,3 +31,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
     )
+
+
+def in_parts(run: Callable[[slice], list[T]], count: int, first: int = 0) -> list[T]:
+    """Run on the rows of a batch, or on its halves one after another where the memory is too small for all of it.
+
+    Args:
+        run: returns a result for each of the rows that it is given.
+        count: how many rows there are. first: the first of them.
+
+    Raises:
+        OutOfMemory: the memory is too small for one row.
+    """
+    try:
+        return run(slice(first, first + count))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if count == 1:
+            raise OutOfMemory(first) from error
+    # Not while the error is handled, which holds what the run had allocated.
+    half = count // 2
+    return [*in_parts(run, half, first), *in_parts(run, count - half, first + half)]

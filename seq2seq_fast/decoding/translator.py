@@ -15,7 +15,7 @@ from seq2seq_fast.decoding.beam import beam_search
 from seq2seq_fast.decoding.ensemble import Average, Ensemble, has_attention
 from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis
-from seq2seq_fast.decoding.memory import OutOfMemory, is_out_of_memory
+from seq2seq_fast.decoding.memory import OutOfMemory, in_parts
 from seq2seq_fast.decoding.model_folder import load_model_folder
 from seq2seq_fast.decoding.search_config import SearchConfig
 from seq2seq_fast.decoding.sentence_lengths import SentenceError, check_lengths
@@ -157,7 +157,12 @@ class Translator:
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
             rows, forced = [sources[index] for index in batch], [begins[index] for index in batch]
             try:
-                found = self._search_in_parts(rows, forced, config, n_best, need_weights or config.replace_unknown)
+                found = in_parts(
+                    lambda part, rows=rows, forced=forced: self._search(  # type: ignore[misc]
+                        rows[part], forced[part], config, n_best, need_weights or config.replace_unknown
+                    ),
+                    len(rows),
+                )
             except OutOfMemory as error:
                 place = places[batch[error.place]]
                 raise SentenceError(
@@ -195,24 +200,6 @@ class Translator:
         wanted = [name for name in ("coverage_penalty", "replace_unknown") if getattr(config, name)]
         if wanted and not has_attention(self.model):
             raise InputError(f"search.{wanted[0]} needs a model with attention; this one has none")
-
-    def _search_in_parts(
-        self, sources: list[list[int]], prefixes: list[list[int]], *options: Any, first: int = 0
-    ) -> list[list[Hypothesis]]:
-        """Search a batch, or its halves one after another where the memory is too small for it."""
-        try:
-            return self._search(sources, prefixes, *options)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(sources) == 1:
-                raise OutOfMemory(first) from error
-        # Not while the error is handled, which holds what the search had allocated.
-        half = len(sources) // 2
-        return [
-            *self._search_in_parts(sources[:half], prefixes[:half], *options, first=first),
-            *self._search_in_parts(sources[half:], prefixes[half:], *options, first=first + half),
-        ]
 
     def _search(
         self,

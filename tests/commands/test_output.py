@@ -31,7 +31,7 @@ def text(tmp_path):
 
 WRITING = [
     ("evaluate", "--output", ""), ("evaluate", "--by_length", ".svg"), ("evaluate", "--by_length", ".pdf"),
-    ("align", "--output", ""), ("align", "--picture", ".png"),
+    ("align", "--output", ""), ("score", "--output", ""), ("align", "--picture", ".png"),
 ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def commands(model, text, tmp_path):
         "translate": ["translate", str(model), str(text)],
         "evaluate": ["evaluate", str(model), *pair],
         "evaluate to a file": ["evaluate", str(model), *pair, "--output", str(tmp_path / "out")],
+        "score": ["score", str(model), *pair],
         "align": ["align", str(model), *pair],
         "align to a file": ["align", str(model), *pair, "--output", str(tmp_path / "out")],
         "average": ["average", str(model), str(model), "--output", str(tmp_path / "out")],
@@ -45,9 +46,9 @@ def run(arguments):
 
 
 CASES = [
-    "translate", "evaluate", "evaluate to a file", "align", "align to a file", "average", "doctor", "nothing",
+    "translate", "evaluate", "evaluate to a file", "score", "align", "align to a file", "average", "doctor", "nothing",
 ]  # fmt: skip
-NEED_OUTPUT = {"translate", "evaluate", "align"}
+NEED_OUTPUT = {"translate", "evaluate", "score", "align"}
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
