@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from seq2seq_fast.nn.additive_attention import AdditiveAttention
 from seq2seq_fast.nn.attention import Attention, DotProductAttention, MultiplicativeAttention
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
-from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
+from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
 from seq2seq_fast.nn.config import Seq2SeqConfig
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
 from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
 from seq2seq_fast.nn.layer_norm_cells import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
+from seq2seq_fast.nn.location_attention import HistoryAttention, LocationAttention
 
 if TYPE_CHECKING:
     from seq2seq_fast.nn.seq2seq import Seq2Seq
@@ -32,6 +33,7 @@ __all__ = [
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
     "LayerNormRNNCell",
+    "LocationAttention",
     "MultiplicativeAttention",
     "RNNCell",
     "Seq2Seq",

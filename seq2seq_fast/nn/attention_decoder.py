@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seq2seq_fast.nn.attention_history import AttentionHistory, HistoryAttention
+from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_layers import DecoderLayers
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep, per_beam
 from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.fused_layer import fused_layer
+from seq2seq_fast.nn.location_attention import LocationAttention
 from seq2seq_fast.nn.modules import parameter_dtype
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
 from seq2seq_fast.nn.sharding import ForwardMethods
@@ -41,8 +42,8 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
         context_size: D, the encoder's ``output_size``. summary_size: the encoder's ``summary_size``.
         attention: "additive", "multiplicative", "dot" (then D must be H) or None.
         attention_size: A of additive attention; H by default.
-        attention_history: "location", "cumulative" or "coverage", see `HistoryAttention` (additive attention only; no
-            kernel serves it, and whole sequences run position by position). location_filters, location_width: its F.
+        attention_history: "location", "cumulative" or "coverage", see `HistoryAttention` (additive attention only;
+            fused on a CPU, a position at a time). location_filters, location_width: its F.
         attention_position: "before" or "after". conditional: the first layer's attention stands between two cells, as
             Nematus has it (Sennrich et al. 2017, arXiv 1703.04357, section 2): ``s' = cell(y_{i-1}, s_{i-1})``, ``c_i =
             attend(s')``, ``s_i = cell'(c_i, s')``; whole sequences run position by position.
@@ -83,7 +84,7 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
             if project_values and (fused := self._fused_layer()) is not None:
                 weight = fused["weight_ih"][:, self.embedding_size :]
             memory = self.attention.memory(encoded.outputs, lengths=encoded.lengths, context_weight=weight)
-            if isinstance(self.attention, HistoryAttention):
+            if isinstance(self.attention, LocationAttention):
                 history = self.attention.first(memory)
         if self.input_feeding:
             feed = first.new_zeros(batch, self.readout_size)
@@ -138,7 +139,7 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
 
     def _is_sequential(self, fused: dict[str, Any] | None) -> bool:
         """Whether a position's input waits for the position before in a way that no operator serves."""
-        if isinstance(self.attention, HistoryAttention):
+        if isinstance(self.attention, LocationAttention):
             return True
         if self.attends_before:
             return self.attention is not None and fused is None
@@ -209,7 +210,7 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
         """The context of each query [B, ..., H], the same for all of them in a decoder without attention."""
         if self.attention is None:
             return per_beam(state.fixed_context(), query).expand(*query.shape[:-1], -1), None, None
-        if isinstance(self.attention, HistoryAttention):
+        if isinstance(self.attention, LocationAttention):
             assert state.history is not None
             context, weights, history = self.attention.attend_next(query, state.source(), state.history)
             return context, weights if need_weights else None, history

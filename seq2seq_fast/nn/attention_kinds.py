@@ -8,7 +8,7 @@ import torch
 
 from seq2seq_fast.nn.additive_attention import AdditiveAttention
 from seq2seq_fast.nn.attention import Attention, DotProductAttention, MultiplicativeAttention
-from seq2seq_fast.nn.attention_history import HistoryAttention
+from seq2seq_fast.nn.location_attention import HistoryAttention
 from seq2seq_fast.ops.checks import check_choice
 
 ATTENTIONS = ("additive", "multiplicative", "dot")

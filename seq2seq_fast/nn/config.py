@@ -53,7 +53,7 @@ class Seq2SeqConfig:
         attention_size: Units of additive attention; the decoder's hidden size by default.
         attention_history: What the scores of additive attention know of the weights before: the last ones' convolution
             (location, Chorowski et al. 2015), that of their sum (cumulative), their sum over a fertility (coverage, Tu
-            et al. 2016), or null for nothing. Served by the reference operators alone, so trainings are slower.
+            et al. 2016), or null for nothing. Sequences run a position at a time, so trainings are slower.
         location_filters: Filters of the convolution.
         location_width: Source positions that a filter sees, an odd number.
         attention_position: Attention before the decoder's cell (Bahdanau et al.) or after it (Luong et al.).

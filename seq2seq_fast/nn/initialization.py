@@ -38,6 +38,8 @@ def initialize(model: nn.Module) -> None:
         elif isinstance(module, AdditiveAttention):
             bound = module.v.shape[0] ** -0.5
             nn.init.uniform_(module.v, -bound, bound)
+            if module.score_bias is not None:
+                nn.init.zeros_(module.score_bias)
 
 
 def _initialize_cell(cell: RecurrentCell) -> None:

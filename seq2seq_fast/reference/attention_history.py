@@ -25,12 +25,12 @@ def location_features(attended: Tensor, convolve: Callable[[Tensor], Tensor], dt
     equation 8; of the sum, Shen et al. 2018, arXiv 1712.05884, section 2.2.
 
     Args:
-        attended: a, [B, K, Tx]. convolve: from [B K, 1, Tx] in ``dtype`` to [B K, F, Tx].
+        attended: a, [B, K, C, Tx], in one channel or two. convolve: from [B K, C, Tx] in ``dtype`` to [B K, F, Tx].
 
     Returns:
         [B, K, Tx, F].
     """
-    rows = attended.to(dtype).flatten(0, 1).unsqueeze(1)
+    rows = attended.to(dtype).flatten(0, 1)
     return convolve(rows).transpose(1, 2).unflatten(0, attended.shape[:2])
 
 

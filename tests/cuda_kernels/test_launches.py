@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+import seq2seq_fast
 from seq2seq_fast.cuda_kernels import implement
 from seq2seq_fast.cuda_kernels.engine import DTYPES, Engine
 from seq2seq_fast.cuda_kernels.plan import Device
@@ -14,11 +15,10 @@ from seq2seq_fast.ops.schemas import declare
 from tests.emulators.cudafiber.compiler import CSRC
 from tests.emulators.cudafiber.launches import recorded
 from tests.emulators.cudafiber.module import module, path
-from tests.ops.test_additive_attention import assert_true, attention
-from tests.ops.test_additive_score import scores
+from tests.ops.test_additive_attention import attention
 from tests.support.cases import attention_case, decoder_case, run_decoder
 from tests.support.engines import Engine as Served
-from tests.support.truth import gradients
+from tests.support.truth import assert_near, double, gradients, score_error
 
 STREAM = 0x5EED
 LAUNCHERS = re.findall(r"^cudaError_t (\w+)\([^;]*cudaStream_t", (CSRC / "cuda/launchers.h").read_text(), re.MULTILINE)
@@ -40,12 +40,17 @@ class OnAStream(Engine):
         self.streams.setdefault(name, set()).update(launch.stream for launch in launches)
 
 
+def scores(query, keys, values, v):
+    memory = seq2seq_fast.attention_memory(keys, values)
+    return [seq2seq_fast.additive_score(query, memory, v, backend="cudafiber_streams")]
+
+
 def test_every_launcher_launches_on_the_stream_that_it_is_given():
     engine = OnAStream()
     implement(declare("cudafiber_streams"), engine, "CPU")
     register_backend("cudafiber_streams", BackendStatus(True, True, ("cpu",), tuple(DTYPES), "streams, for tests"))
     case = attention_case(2, 3, 90, 16, 8)
-    for function in (attention(case, "cudafiber_streams", False), scores(case, "cudafiber_streams")):
+    for function in (attention(case, "cudafiber_streams", False), scores):
         gradients(function, case.differentiable)
     for cell, reset_after, hidden in (("gru", True, 9), ("gru", False, 16), ("lstm", True, 9), ("lstm", True, 16)):
         decoder = decoder_case(cell, 2, 2, 5, 3, hidden, 8, 4, reset_after=reset_after)
@@ -123,4 +128,11 @@ def without_room():
 @pytest.mark.parametrize("need_weights", [True, False])
 @pytest.mark.parametrize("units", [16, 13])
 def test_one_query_a_block_matches_truth(units, need_weights):
-    assert_true(attention_case(2, 5, 21, units, 8, lengths=[21, 4]), without_room(), need_weights)
+    case = attention_case(2, 5, 21, units, 8, lengths=[21, 4])
+    found, found_grads = gradients(attention(case, without_room().backend, need_weights), case.differentiable)
+    truth, truth_grads = gradients(attention(case, "reference", need_weights), double(case.differentiable))
+    error = 4 * score_error(case.v)
+    for name, a, b in zip(("context", "weights"), found, truth, strict=False):
+        assert_near(a, b, error=error, roundings=2, name=name)
+    for name, a, b in zip(("query", "keys", "values", "v"), found_grads, truth_grads, strict=True):
+        assert_near(a, b, error=8 * error, roundings=4, name=f"gradient of {name}")

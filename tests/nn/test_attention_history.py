@@ -71,6 +71,7 @@ def test_beams_have_histories_of_their_own(kind):
             torch.testing.assert_close(weights[:, beam], expected)
 
 
+@pytest.mark.filterwarnings("ignore:HistoryAttention is called without history=")
 @pytest.mark.parametrize("kind", HISTORIES)
 def test_the_first_query_is_that_of_additive_attention(kind):
     layer, values, lengths = layer_and_sources(kind)

@@ -16,6 +16,7 @@ from seq2seq_fast.nn import (
     LayerNormGRUCell,
     LayerNormLSTMCell,
     LayerNormRNNCell,
+    LocationAttention,
     LSTMCell,
     MultiplicativeAttention,
     RNNCell,
@@ -26,13 +27,14 @@ from seq2seq_fast.nn.recurrence import run_recurrence
 from tests.nn.support import batch_of, configs, tiny
 
 LAYERS = {
-    "additive": lambda **like: AdditiveAttention(3, 4, 5, query_bias=True, **like),
+    "additive": lambda **like: AdditiveAttention(3, 4, 5, query_bias=True, score_bias=True, **like),
     "multiplicative": lambda **like: MultiplicativeAttention(3, 4, **like),
     "dot": lambda **like: DotProductAttention(**like),
     **{
         kind: lambda kind=kind, **like: HistoryAttention(3, 4, 5, kind, filters=2, **like)
         for kind in ("location", "cumulative", "coverage")
     },
+    "location attention": lambda **like: LocationAttention(3, 4, 5, feature_bias=True, output_size=6, width=3, **like),
     **{
         cell.__name__: lambda cell=cell, **like: cell(3, 4, **like)
         for cell in (RNNCell, GRUCell, LSTMCell, LayerNormRNNCell, LayerNormGRUCell, LayerNormLSTMCell)

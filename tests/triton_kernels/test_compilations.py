@@ -11,8 +11,8 @@ import torch
 from triton.runtime.jit import JITFunction
 
 from benchmarks.gpu_report.machine_code.devices import RATES
-from benchmarks.gpu_report.sizes import GATES
 from benchmarks.host import no_device
+from seq2seq_fast.ops.attention_decoder import GATES
 from seq2seq_fast.triton_kernels.attention_decoder import attention_decoder_forward
 from seq2seq_fast.triton_kernels.attention_decoder_backward import attention_decoder_backward
 from seq2seq_fast.triton_kernels.key_exponentials import key_exponentials
