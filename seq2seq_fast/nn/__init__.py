@@ -4,14 +4,17 @@ from typing import TYPE_CHECKING
 
 from seq2seq_fast.nn.additive_attention import AdditiveAttention
 from seq2seq_fast.nn.attention import Attention, DotProductAttention, MultiplicativeAttention
+from seq2seq_fast.nn.attention2d import Attention2d
 from seq2seq_fast.nn.attention_decoder import AttentionDecoder
 from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RNNCell
 from seq2seq_fast.nn.config import Seq2SeqConfig
 from seq2seq_fast.nn.decoder_state import DecoderOutput, DecoderState, DecoderStep
 from seq2seq_fast.nn.encoder import Encoder, EncoderOutput
+from seq2seq_fast.nn.gated_attention_pooling import GatedAttentionPooling
 from seq2seq_fast.nn.layer_norm_cells import LayerNormGRUCell, LayerNormLSTMCell, LayerNormRNNCell
 from seq2seq_fast.nn.location_attention import HistoryAttention, LocationAttention
+from seq2seq_fast.nn.pointer_attention import PointerAttention
 
 if TYPE_CHECKING:
     from seq2seq_fast.nn.seq2seq import Seq2Seq
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdditiveAttention",
     "Attention",
+    "Attention2d",
     "AttentionDecoder",
     "AttentionHistory",
     "DecoderOutput",
@@ -28,6 +32,7 @@ __all__ = [
     "Encoder",
     "EncoderOutput",
     "GRUCell",
+    "GatedAttentionPooling",
     "HistoryAttention",
     "LSTMCell",
     "LayerNormGRUCell",
@@ -35,6 +40,7 @@ __all__ = [
     "LayerNormRNNCell",
     "LocationAttention",
     "MultiplicativeAttention",
+    "PointerAttention",
     "RNNCell",
     "Seq2Seq",
     "Seq2SeqConfig",

@@ -8,9 +8,11 @@ from hypothesis import given
 
 from seq2seq_fast.nn import (
     AdditiveAttention,
+    Attention2d,
     AttentionDecoder,
     DotProductAttention,
     Encoder,
+    GatedAttentionPooling,
     GRUCell,
     HistoryAttention,
     LayerNormGRUCell,
@@ -19,6 +21,7 @@ from seq2seq_fast.nn import (
     LocationAttention,
     LSTMCell,
     MultiplicativeAttention,
+    PointerAttention,
     RNNCell,
     Seq2Seq,
 )
@@ -34,6 +37,9 @@ LAYERS = {
         kind: lambda kind=kind, **like: HistoryAttention(3, 4, 5, kind, filters=2, **like)
         for kind in ("location", "cumulative", "coverage")
     },
+    "pointer": lambda **like: PointerAttention(3, 4, 5, clip=10.0, query_bias=True, **like),
+    "attention2d": lambda **like: Attention2d(3, 4, 5, **like),
+    "pooling": lambda **like: GatedAttentionPooling(3, 4, 2, **like),
     "location attention": lambda **like: LocationAttention(3, 4, 5, feature_bias=True, output_size=6, width=3, **like),
     **{
         cell.__name__: lambda cell=cell, **like: cell(3, 4, **like)
