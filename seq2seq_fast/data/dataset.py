@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
-from seq2seq_fast.data.encoding import EncodedPair, encode_pairs
+from seq2seq_fast.data.encoding import EMPTY, EncodedPair, encode_pairs
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
 from seq2seq_fast.progress import Progress
+
+OTHER_TEXT = "of sentences whose text the vocabulary has changed"
 
 
 class PairDataset(Dataset[EncodedPair]):
@@ -26,8 +29,8 @@ class PairDataset(Dataset[EncodedPair]):
 
     Attributes:
         lengths: the number of pieces of each pair's source and target, with begin and end pieces.
-        left_out: how many pairs the filter has left out.
-        not_linked: how many pairs that are kept have an alignment that does not fit their pieces.
+        left_out: how many pairs the filter has left out, by its reasons.
+        not_linked: how many pairs that are kept have an alignment that says nothing of their pieces, by the reasons.
     """
 
     def __init__(
@@ -41,12 +44,16 @@ class PairDataset(Dataset[EncodedPair]):
         shown: Progress | None = None,
     ) -> None:
         counted = pairs if shown is None else shown.over(pairs)
-        self._encoded = list(
-            encode_pairs(counted, source_vocabulary, target_vocabulary, max_length, alignments=alignments)
+        self.left_out: Counter[str] = Counter()
+        encoded = encode_pairs(
+            counted, source_vocabulary, target_vocabulary, max_length, alignments=alignments, left_out=self.left_out
         )
+        self._encoded = list(encoded)
         self.lengths = [(len(pair.source), len(pair.target)) for pair in self._encoded]
-        self.left_out = len(pairs) - len(self._encoded)
-        self.not_linked = 0 if alignments is None else sum(pair.links is None for pair in self._encoded)
+        self.not_linked: Counter[str] = Counter()
+        for pair in self._encoded if alignments is not None else ():
+            if not pair.links:
+                self.not_linked[EMPTY if pair.links == () else OTHER_TEXT] += 1
 
     def __len__(self) -> int:
         return len(self._encoded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
@@ -20,6 +20,13 @@ from seq2seq_fast.data.word_alignment import WordAlignments
 
 _BLOCK = 5000
 _AHEAD = 3
+EMPTY, TOO_LONG = "empty", "longer than data.max_length"
+
+
+def told_left_out(left_out: Counter[str]) -> str:
+    """Return in words how many are left out, and why: 3 left out: 1 empty, 2 longer than data.max_length."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()) if count)
+    return f"{left_out.total():,} left out{f': {reasons}' if reasons else ''}"
 
 
 class EncodedPair(NamedTuple):
@@ -44,6 +51,7 @@ def encode_pairs(
     *,
     first: int = 0,
     alignments: WordAlignments | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[EncodedPair]:
     """Yield the pairs as piece numbers, without those that the length filter leaves out.
 
@@ -54,13 +62,19 @@ def encode_pairs(
             counted); None keeps every pair.
         first: the number of the first pair.
         alignments: of the pairs' words, for those who want links of their pieces.
+        left_out: counts those that are left out, by their reasons.
     """
     for number, pair in enumerate(pairs, start=first):
         source_ids, target_ids = source.encode(pair.source), target.encode(pair.target)
-        if max_length is None or (0 < len(source_ids) <= max_length and 0 < len(target_ids) <= max_length):
-            links = None if alignments is None else alignments.of_pieces(number, pair, source, target)
-            source_ids, target_ids = [*source_ids, source.eos_id], [target.bos_id, *target_ids, target.eos_id]
-            yield EncodedPair(source_ids, target_ids, number, links)
+        if max_length is not None:
+            shorter, longer = sorted((len(source_ids), len(target_ids)))
+            if shorter == 0 or longer > max_length:
+                if left_out is not None:
+                    left_out[EMPTY if shorter == 0 else TOO_LONG] += 1
+                continue
+        links = None if alignments is None else alignments.of_pieces(number, pair, source, target)
+        source_ids, target_ids = [*source_ids, source.eos_id], [target.bos_id, *target_ids, target.eos_id]
+        yield EncodedPair(source_ids, target_ids, number, links)
 
 
 class EncodedBlock(NamedTuple):
@@ -70,13 +84,13 @@ class EncodedBlock(NamedTuple):
         pieces: int32, of each pair the source's, then the target's.
         lengths: int32 [N, 2], of source and target.
         numbers: int64 [N], each pair's place in the text.
-        read: how many pairs there were before the filter.
+        left_out: how many pairs between them the filter has left out, by its reasons.
     """
 
     pieces: np.ndarray
     lengths: np.ndarray
     numbers: np.ndarray
-    read: int
+    left_out: Counter[str]
 
 
 def encode_blocks(
@@ -116,14 +130,15 @@ def _numbered_blocks(pairs: Iterable[SentencePair]) -> Iterator[tuple[int, list[
 def _encode(
     block: list[SentencePair], source: Vocabulary, target: Vocabulary, max_length: int | None, first: int
 ) -> EncodedBlock:
-    encoded = list(encode_pairs(block, source, target, max_length, first=first))
+    left_out: Counter[str] = Counter()
+    encoded = list(encode_pairs(block, source, target, max_length, first=first, left_out=left_out))
     pieces = [piece for pair in encoded for side in (pair.source, pair.target) for piece in side]
     lengths = [(len(pair.source), len(pair.target)) for pair in encoded]
     return EncodedBlock(
         np.array(pieces, np.int32),
         np.array(lengths, np.int32).reshape(-1, 2),
         np.array([pair.number for pair in encoded], np.int64),
-        len(block),
+        left_out,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from seq2seq_fast.data.corpora import Corpus
-from seq2seq_fast.data.encoding import EncodedPair, encode_blocks
+from seq2seq_fast.data.encoding import EMPTY, TOO_LONG, EncodedPair, encode_blocks
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.data.text import SentencePair
@@ -38,7 +39,7 @@ class PairStore(Dataset[EncodedPair]):
 
     Attributes:
         lengths: int32 [N, 2], the pieces of each pair's source and target, with begin and end pieces, on disk.
-        left_out: how many pairs the length filter has left out.
+        left_out: how many pairs the length filter has left out, by its reasons.
 
     Raises:
         InputError: the folder holds no complete store.
@@ -50,7 +51,9 @@ class PairStore(Dataset[EncodedPair]):
         try:
             about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
             count, pieces = about["pairs"], about["pieces"]
-            self.left_out: int = about["left_out"]
+            # Version 0.1.0 has the sum alone.
+            reasons = about.get("reasons", {f"{EMPTY} or {TOO_LONG}": about["left_out"]})
+            self.left_out: Counter[str] = Counter(reasons)
             self.lengths = self._map("lengths", np.int32, (count, 2))
             self._numbers = self._map("numbers", np.int64, (count,))
             self._ends = self._map("ends", np.int64, (count,))
@@ -208,7 +211,8 @@ def _write(
     workers: int,
 ) -> None:
     dtype = np.dtype(np.uint16 if max(len(source), len(target)) <= 2**16 else np.int32)
-    count = read = end = 0
+    count = end = 0
+    left_out: Counter[str] = Counter()
     files: dict[str, BinaryIO] = {}
     try:
         for name in ("pieces", "lengths", "ends", "numbers"):
@@ -219,11 +223,15 @@ def _write(
             files["lengths"].write(block.lengths.tobytes())
             files["ends"].write(ends.tobytes())
             files["numbers"].write(block.numbers.tobytes())
-            shown.add(block.read)
-            count, read, end = count + len(ends), read + block.read, end + len(block.pieces)
+            shown.add(len(ends) + block.left_out.total())
+            count, end = count + len(ends), end + len(block.pieces)
+            left_out += block.left_out
     finally:
         for file in files.values():
             file.close()
     checksums = {f"{name}.bin": _checksum(folder / f"{name}.bin") for name in files}
-    about = {"checksums": checksums, "pairs": count, "left_out": read - count, "pieces": end, "dtype": dtype.name}
+    about = {
+        "checksums": checksums, "pairs": count, "left_out": left_out.total(), "reasons": left_out, "pieces": end,
+        "dtype": dtype.name,
+    }  # fmt: skip
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from seq2seq_fast.data import (
     read_pharaoh,
     sample,
 )
+from seq2seq_fast.data.encoding import EMPTY, told_left_out
 from seq2seq_fast.progress import Progress, tell
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
@@ -51,8 +52,6 @@ class PairDataModule(pl.LightningDataModule):
         progress: show how far the tokenising is.
 
     Attributes:
-        left_out: how many training pairs the length filter has left out.
-        kept: how many it has kept.
     """
 
     def __init__(
@@ -76,11 +75,10 @@ class PairDataModule(pl.LightningDataModule):
         # Every validation sentence counts for BLEU, however long it is.
         self._validation = PairDataset(validation, *vocabularies)
         self._check_validation()
-        self.left_out, self.kept = self._train.left_out, len(self._train)
         if len(self._train) == 0:
             raise InputError(
-                f"{config.name('train')}: no training pair has 1 to {config.max_length} pieces on both sides: "
-                "see data.max_length, and the files' empty lines"
+                f"{config.name('train')}: no training pair has 1 to {config.max_length} pieces on both sides "
+                f"({told_left_out(self._train.left_out)}): see data.max_length, and the files' empty lines"
             )
         if min(len(self._train), len(self._validation)) < processes:
             raise InputError(
@@ -98,6 +96,23 @@ class PairDataModule(pl.LightningDataModule):
                 f"{self._config.name('validation')}: validation pair {longest + 1:,} has "
                 f"{pieces:,} pieces; {_LONGEST_VALIDATED:,} can be validated at most: split it, or leave it out"
             )
+
+    def told_pairs(self) -> str:
+        """Return in words how many pairs there are, and how many are left out, and why."""
+        out = [told_left_out(self._train.left_out)]
+        if isinstance(self._train, PairDataset) and self._train.not_linked:
+            lines = f"of {self._config.train_alignment}'s lines {told_left_out(self._train.not_linked)}"
+            out.append(f"{lines}; their pairs are trained on without an alignment")
+        # Every one counts for BLEU.
+        validated = [told_left_out(self._validation.left_out)]
+        empty = sum(min(source - 1, target - 2) == 0 for source, target in self._validation.lengths)
+        if empty:
+            validated.append(f"{empty:,} {EMPTY} on a side, validated as they are")
+        pairs = len(self._train) + self._train.left_out.total()
+        return (
+            f"{pairs:,} training pairs ({'; '.join(out)}), "
+            f"{len(self._validation):,} validation pairs ({'; '.join(validated)})"
+        )
 
     @property
     def batches_per_epoch(self) -> int:
@@ -193,16 +208,7 @@ def _encoded(
             config.cache, train, *vocabularies, max_length=config.max_length, workers=config.workers, progress=progress
         )
     with Progress("tokenise", "pairs", len(train.pairs), shown=progress) as shown:
-        dataset = PairDataset(
-            train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments, shown=shown
-        )
-    if dataset.not_linked:
-        warnings.warn(
-            f"{config.train_alignment}: {dataset.not_linked:,} alignments are not used: the vocabulary has "
-            "changed the text of their sentences",
-            stacklevel=2,
-        )
-    return dataset
+        return PairDataset(train.pairs, *vocabularies, max_length=config.max_length, alignments=alignments, shown=shown)
 
 
 def load_pairs(config: DataConfig) -> tuple[Corpus, list[SentencePair]]:
@@ -278,7 +284,8 @@ def _tell_left_out(pairs: list[SentencePair], read: int) -> None:
         tell(f"{built}, drawn at random: see vocabulary.sentences")
     empty = sum(not line for pair in pairs for line in pair)
     if empty:
-        tell(f"{empty:,} empty lines of the training pairs give the vocabulary nothing")
+        lines = f"{2 * len(pairs):,} lines of the training pairs"
+        tell(f"the vocabulary is built of {lines} ({told_left_out(Counter({EMPTY: empty}))})")
 
 
 def _build(lines: list[str], config: VocabularyConfig, progress: bool) -> Vocabulary:

@@ -160,7 +160,7 @@ def _train(
         data, vocabularies, train_pairs, validation_pairs, alignments=alignments, seed=training.seed,
         processes=processes.total, progress=training.progress,
     )  # fmt: skip
-    _announce(network, vocabularies, batches, len(validation_pairs))
+    _announce(network, vocabularies, batches)
     patience = Patience(training.patience)
     budget = Budget(training, patience)
     module = TranslationModule(
@@ -204,17 +204,13 @@ def _train(
 
 
 @rank_zero_only
-def _announce(
-    network: Seq2Seq, vocabularies: tuple[Vocabulary, Vocabulary], batches: PairDataModule, validation: int
-) -> None:
+def _announce(network: Seq2Seq, vocabularies: tuple[Vocabulary, Vocabulary], batches: PairDataModule) -> None:
     """Say what is about to be trained on what."""
     source, target = (f"{len(vocabulary):,}" for vocabulary in vocabularies)
     entries = f"{source} joint" if vocabularies[0] is vocabularies[1] else f"{source} source and {target} target"
     parameters = sum(parameter.numel() for parameter in network.parameters())
     tell(
-        f"{batches.kept + batches.left_out:,} training pairs "
-        f"({batches.left_out:,} left out as empty or longer than data.max_length), "
-        f"{validation:,} validation pairs; {entries} vocabulary entries; {parameters:,} parameters; "
+        f"{batches.told_pairs()}; {entries} vocabulary entries; {parameters:,} parameters; "
         f"{batches.batches_per_epoch:,} batches an epoch",
         stream=sys.stdout,
     )

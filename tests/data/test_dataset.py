@@ -3,6 +3,7 @@
 import torch
 
 from seq2seq_fast.data import Collate, PairDataset, SentencePair, build_vocabulary, pad
+from seq2seq_fast.data.encoding import EMPTY, TOO_LONG, told_left_out
 
 PAIRS = [
     SentencePair("ja", "yes"),
@@ -16,8 +17,10 @@ VOCABULARY = build_vocabulary([side for pair in PAIRS for side in pair], "words"
 def test_the_length_filter_leaves_out_empty_and_long_pairs():
     assert len(PairDataset(PAIRS, VOCABULARY, VOCABULARY)) == 4
     filtered = PairDataset(PAIRS, VOCABULARY, VOCABULARY, max_length=2)
-    assert len(filtered) == 2 and filtered.left_out == 2
-    assert len(PairDataset(PAIRS, VOCABULARY, VOCABULARY, max_length=1)) == 1
+    assert len(filtered) == 2 and filtered.left_out == {EMPTY: 2}
+    shorter = PairDataset(PAIRS, VOCABULARY, VOCABULARY, max_length=1)
+    assert len(shorter) == 1 and shorter.left_out == {EMPTY: 2, TOO_LONG: 1}
+    assert told_left_out(shorter.left_out) == "3 left out: 2 empty, 1 longer than data.max_length"
 
 
 def test_targets_begin_and_end_and_sources_end():

@@ -1,6 +1,7 @@
 """Encoded pairs on disk."""
 
 import errno
+import json
 import pickle
 import threading
 
@@ -37,6 +38,17 @@ def test_a_store_holds_what_a_dataset_in_memory_holds(tmp_path_factory, pairs, m
     store = open_store(cache, InMemoryCorpus(pairs), VOCABULARY, VOCABULARY, max_length=max_length)
     dataset = PairDataset(pairs, VOCABULARY, VOCABULARY, max_length=max_length)
     assert same(store, dataset) and store.left_out == dataset.left_out
+
+
+def test_a_store_that_does_not_know_the_reasons_still_counts_what_was_left_out(tmp_path):
+    store = open_store(tmp_path, InMemoryCorpus(PAIRS), VOCABULARY, VOCABULARY, max_length=5)
+    assert set(store.left_out) == {"empty", "longer than data.max_length"}
+    [about] = tmp_path.glob("*/about.json")
+    known = json.loads(about.read_text())
+    del known["reasons"]
+    about.write_text(json.dumps(known))
+    old = open_store(tmp_path, InMemoryCorpus(PAIRS), VOCABULARY, VOCABULARY, max_length=5)
+    assert old.left_out == {"empty or longer than data.max_length": store.left_out.total()}
 
 
 @pytest.mark.parametrize("kind", ["words", "bpe"])

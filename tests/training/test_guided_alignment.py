@@ -81,3 +81,13 @@ def test_attention_learns_the_alignment(corpus, tmp_path):
 def test_what_cannot_guide_is_named(corpus, tmp_path, data, weight, model, message):
     with pytest.raises(InputError, match=message):
         train(*settings(corpus, tmp_path / "m", data=data, optimization={"guided_alignment": weight}, model=model))
+
+
+def test_alignment_lines_that_say_nothing_are_counted_by_their_reason(corpus, tmp_path, capsys):
+    lines = (corpus / "train.align").read_text().splitlines()
+    lines[:2] = ["", ""]
+    (corpus / "gaps.align").write_text("".join(f"{line}\n" for line in lines))
+    data = {"train_alignment": "gaps.align", "alignment_words": "signs"}
+    train(*settings(corpus, tmp_path / "m", max_steps=1, data=data, optimization={"guided_alignment": 0.5}))
+    told = capsys.readouterr().out
+    assert "40 training pairs (0 left out; of gaps.align's lines 2 left out: 2 empty; their pairs are trained" in told

@@ -116,4 +116,24 @@ def test_what_the_vocabulary_is_not_built_of_is_said(corpus, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "the vocabulary is built of 29 of 30 training pairs, drawn at random: see vocabulary.sentences" in told
     train(*settings(corpus, tmp_path / "n", **options))
-    assert "2 empty lines of the training pairs give the vocabulary nothing" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "the vocabulary is built of 60 lines of the training pairs (2 left out: 2 empty)" in err
+    assert "30 training pairs (2 left out: 2 empty), " in out
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_every_pair_left_out_is_counted_by_its_reason(corpus, tmp_path, capsys, cached):
+    lines = {}
+    for name in ("train.de", "train.en", "validation.de"):
+        lines[name] = (corpus / name).read_text(encoding="utf-8").splitlines()
+    lines["train.de"][:3] = ["", "so " * 60, "  "]
+    lines["train.en"][3:5] = ["", "so " * 60]
+    lines["validation.de"][1] = ""
+    for name, text in lines.items():
+        (corpus / f"gaps.{name}").write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
+    data = {"train_source": "gaps.train.de", "train_target": "gaps.train.en", "validation_source": "gaps.validation.de"}
+    data |= {"max_length": 50, "cache": str(tmp_path / "c") if cached else None}
+    train(*settings(corpus, tmp_path / "m", max_steps=1, data=data))
+    told = capsys.readouterr().out
+    assert "30 training pairs (5 left out: 3 empty, 2 longer than data.max_length), " in told
+    assert "validation pairs (0 left out; 1 empty on a side, validated as they are); " in told
