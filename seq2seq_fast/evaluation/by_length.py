@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from seq2seq_fast.evaluation.references import References, several
 from seq2seq_fast.evaluation.scores import score
 from seq2seq_fast.evaluation.tokenizers import choose_tokenizer, word_counter
 
@@ -21,7 +22,7 @@ class LengthScore(NamedTuple):
 def bleu_by_length(
     sources: Sequence[str],
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: References,
     *,
     width: int = 10,
     tokenize: str = "auto",
@@ -31,14 +32,16 @@ def bleu_by_length(
     Words stand between spaces; where the sources have none between words, tokens are counted, see `choose_tokenizer`.
 
     Args:
-        sources, hypotheses, references: text, sentence by sentence; empty sources belong to no group.
+        sources, hypotheses: text, sentence by sentence; empty sources belong to no group.
+        references: as in `score`.
         width: lengths in a group, at least 1.
         tokenize: as in `score`, the same for all groups.
 
     Returns:
         groups that have sentences, shortest first.
     """
-    count, tokenizer = word_counter(sources), choose_tokenizer(references, tokenize)
+    sets = several(references)
+    count, tokenizer = word_counter(sources), choose_tokenizer([line for one in sets for line in one], tokenize)
     groups: dict[int, list[int]] = {}
     for place, source in enumerate(sources):
         words = count(source)
@@ -49,7 +52,11 @@ def bleu_by_length(
             group * width + 1,
             (group + 1) * width,
             len(places),
-            score([hypotheses[place] for place in places], [references[place] for place in places], tokenizer).bleu,
+            score(
+                [hypotheses[place] for place in places],
+                [[one[place] for place in places] for one in sets],
+                tokenizer,
+            ).bleu,
         )
         for group, places in sorted(groups.items())
     ]

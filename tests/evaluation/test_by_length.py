@@ -24,3 +24,9 @@ def test_the_table_has_a_column_for_each_model():
     rows = [row.split() for row in length_table({"one": groups, "other": groups}).splitlines()]
     assert rows[0] == ["source", "words", "sentences", "one", "other"]
     assert rows[1][:2] == ["1-4", "3"] and rows[1][2] == rows[1][3] == f"{groups[0].bleu:.2f}" and len(rows) == 3
+
+
+def test_groups_are_scored_by_all_references():
+    others = ["one", "three four", "x", "one two three for five", "six"]
+    groups = bleu_by_length(SOURCES, HYPOTHESES, [REFERENCES, others], width=2)
+    assert groups[1].bleu == score(HYPOTHESES[3:4], [REFERENCES[3:4], others[3:4]]).bleu > 99

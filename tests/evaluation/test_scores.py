@@ -37,3 +37,15 @@ def test_unequal_or_no_sentences_are_refused():
         score(HYPOTHESES[:1], REFERENCES)
     with pytest.raises(InputError, match="no translation"):
         score([], [])
+
+
+def test_several_references_are_sacrebleus_and_an_empty_line_beside_others_is_none():
+    others = ["The man is seeing a dog in the garden.", ""]
+    scores = score(HYPOTHESES, [REFERENCES, others])
+    wanted = sacrebleu.metrics.BLEU()
+    assert scores.bleu == wanted.corpus_score(HYPOTHESES, [REFERENCES, [others[0], None]]).score
+    assert scores.bleu_signature == str(wanted.get_signature()) and "nrefs:var" in scores.bleu_signature
+    assert scores.bleu > score(HYPOTHESES, REFERENCES).bleu
+    assert score(HYPOTHESES, [REFERENCES]) == score(HYPOTHESES, REFERENCES)
+    with pytest.raises(InputError, match="2 translations but 1 references"):
+        score(HYPOTHESES, [REFERENCES, others[:1]])
