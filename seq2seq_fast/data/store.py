@@ -50,6 +50,9 @@ class PairStore(Dataset[EncodedPair]):
         self._sizes: dict[str, int] = {}
         try:
             about = json.loads((self._folder / _ABOUT).read_text(encoding="utf-8"))
+            checksum = about.pop("checksum", None)  # version 0.1.0 has none
+            if check and checksum not in (None, _checksum_of(about)):
+                raise ValueError(f"{_ABOUT} is damaged")
             count, pieces = about["pairs"], about["pieces"]
             # Version 0.1.0 has the sum alone.
             reasons = about.get("reasons", {f"{EMPTY} or {TOO_LONG}": about["left_out"]})
@@ -102,6 +105,10 @@ def _checksum(path: Path) -> int:
         while block := stream.read(2**22):
             found = zlib.crc32(block, found)
     return found
+
+
+def _checksum_of(about: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
 
 
 def open_store(
@@ -230,8 +237,9 @@ def _write(
         for file in files.values():
             file.close()
     checksums = {f"{name}.bin": _checksum(folder / f"{name}.bin") for name in files}
-    about = {
+    about: dict[str, Any] = {
         "checksums": checksums, "pairs": count, "left_out": left_out.total(), "reasons": left_out, "pieces": end,
         "dtype": dtype.name,
     }  # fmt: skip
+    about["checksum"] = _checksum_of(about)
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")

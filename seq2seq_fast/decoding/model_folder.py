@@ -10,22 +10,29 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from seq2seq_fast.data import InputError, Vocabulary, load_vocabulary
 from seq2seq_fast.data.files import cannot_write, whole_file
 from seq2seq_fast.files import give_mode, replace, sync, usual_mode
 from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
-from seq2seq_fast.nn.stored import check_stored
+from seq2seq_fast.nn.stored import (
+    COMPLETE,
+    CONFIG,
+    WEIGHTS,
+    check_checksums,
+    check_stored,
+    checksums_of,
+    recorded_checksums,
+    whole_model,
+)
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _JOINT, _SOURCE, _TARGET = "vocabulary", "source_vocabulary", "target_vocabulary"
 _SUFFIXES = (".model", ".json")
 _VOCABULARY_FILES = tuple(f"{stem}{suffix}" for stem in (_JOINT, _SOURCE, _TARGET) for suffix in _SUFFIXES)
 _LONGEST_CONFIG = 2**20
-_PARTIAL, _COMPLETE = ".partial-model", ".complete-model"
-_VOCABULARIES = "vocabularies"  # the entry in the metadata of the weights
+_PARTIAL = ".partial-model"
 
 
 def check_model_output(folder: str | Path, *others: str, flags: str = "--", overwrite: bool = False) -> None:
@@ -81,20 +88,21 @@ def save_model_folder(folder: str | Path, model: Seq2Seq, source: Vocabulary, ta
         (partial / "README.md").unlink(missing_ok=True)
         save_vocabularies(partial, source, target)
         save_model(model, str(partial / WEIGHTS))
-        checks = f"{fingerprint(source, target)} {_digest(partial / WEIGHTS)}"
-        save_model(model, str(partial / WEIGHTS), metadata={_VOCABULARIES: checks})
+        of_source, of_target = fingerprint(source, target).split()
+        checksums = checksums_of(partial / CONFIG, partial / WEIGHTS)._replace(source=of_source, target=of_target)
+        save_model(model, str(partial / WEIGHTS), metadata=checksums.metadata())
         give_mode(partial / WEIGHTS, usual_mode(partial))
         for path in partial.iterdir():
             sync(path)
         # The one step from the old model to the new: from here on it is read where it is whole.
-        shutil.rmtree(folder / _COMPLETE, ignore_errors=True)
-        replace(partial, folder / _COMPLETE)
-        written = {path.name for path in (folder / _COMPLETE).iterdir()}
+        shutil.rmtree(folder / COMPLETE, ignore_errors=True)
+        replace(partial, folder / COMPLETE)
+        written = {path.name for path in (folder / COMPLETE).iterdir()}
         for name in sorted(written, key=lambda name: (name == WEIGHTS, name)):
             with whole_file(folder / name) as copy:
-                shutil.copyfile(folder / _COMPLETE / name, copy)
+                shutil.copyfile(folder / COMPLETE / name, copy)
         _remove_other_vocabularies(folder, written)
-        replace(folder / _COMPLETE, partial)
+        replace(folder / COMPLETE, partial)
     except (OSError, SafetensorError) as error:
         raise cannot_write(folder, error) from error
     finally:
@@ -116,14 +124,14 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
         )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such model folder")
-    if (folder / _COMPLETE).is_dir():  # a process that put a model in the place of another was killed
-        folder = folder / _COMPLETE
+    folder = whole_model(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a model folder ({name} is not there)")
     try:
         config = read_config(folder / CONFIG)
         check_stored(Seq2Seq, config, folder / WEIGHTS)
+        check_checksums(folder / CONFIG, folder / WEIGHTS)
         model = Seq2Seq(config)
         load_model(model, folder / WEIGHTS, strict=True)
     except Exception as error:  # whatever a broken file makes the loaders raise
@@ -141,15 +149,10 @@ def load_model_folder(folder: str | Path, device: str = "cpu") -> tuple[Seq2Seq,
             f"{folder}: the vocabularies have {len(source):,} and {len(target):,} pieces, the model was trained with "
             f"{sizes[0]:,} and {sizes[1]:,}: they come from another model"
         )
-    with safe_open(folder / WEIGHTS, framework="pt") as weights:
-        known = weights.metadata() or {}
+    recorded = recorded_checksums(folder / WEIGHTS)
     # What has been saved without it, by save_pretrained say, is taken as it is.
-    checks = known.get(_VOCABULARIES, "").split()
-    vocabularies, weights_digest = checks[:2], "".join(checks[2:])  # version 0.1.0 has no digest of the weights
-    if vocabularies and " ".join(vocabularies) != fingerprint(source, target):
+    if recorded.source and f"{recorded.source} {recorded.target}" != fingerprint(source, target):
         raise InputError(f"{folder}: a vocabulary is not the one of this training: bring that back")
-    if weights_digest and weights_digest != _digest(folder / WEIGHTS):
-        raise InputError(f"{folder}: {WEIGHTS} is damaged: its checksum is another: bring it back")
     return model, source, target
 
 
@@ -174,20 +177,8 @@ def save_vocabularies(folder: Path, source: Vocabulary, target: Vocabulary) -> N
     _remove_other_vocabularies(folder, written)
 
 
-def _digest(path: Path) -> str:
-    """The SHA-256 of a safetensors file's weights, with their names, types and shapes."""
-    with path.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        header.pop("__metadata__", None)
-        digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def fingerprint(source: Vocabulary, target: Vocabulary) -> str:
     """The SHA-256 of both vocabularies, which tells those of one size apart."""
-    # One entry for both: safetensors writes several in no fixed order.
     return " ".join(hashlib.sha256(vocabulary.serialized()).hexdigest() for vocabulary in (source, target))
 
 

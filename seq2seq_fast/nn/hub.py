@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq_fast.files import give_mode, usual_mode
-from seq2seq_fast.nn.stored import check_stored
+from seq2seq_fast.nn.stored import check_checksums, check_stored, whole_model
 
 MODEL_CARD = """
 ---
@@ -33,6 +33,7 @@ try:
         """``save_pretrained``, ``from_pretrained`` and ``push_to_hub``, in safetensors only and strict about names.
 
         ``from_pretrained(folder_or_repository, map_location="cpu", strict=True)`` returns the model in evaluation mode.
+        Files whose checksums are known are compared with them.
         """
 
         def _save_pretrained(self, save_directory: Path) -> None:
@@ -45,6 +46,8 @@ try:
             # A repository is "name" or "owner/name"; whatever else looks like a path is meant as one.
             if not path.is_dir() and (path.is_absolute() or path.exists() or len(path.parts) > 2):
                 raise FileNotFoundError(f"{path} is no folder of a model, and no repository's name")
+            if path.is_dir():
+                pretrained_model_name_or_path = whole_model(path)
             return super().from_pretrained(pretrained_model_name_or_path, **options)
 
         @classmethod
@@ -62,11 +65,14 @@ try:
                 raise TypeError(f"from_pretrained knows no {', '.join(sorted(unknown))}")
             if config is None:
                 raise FileNotFoundError(f"{model_id} has no {constants.CONFIG_NAME}")
-            path = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
-            if not Path(model_id).is_dir():
-                path = Path(hf_hub_download(model_id, constants.SAFETENSORS_SINGLE_FILE, **download))
-            check_stored(cls, config, path)
-            return cls._load_as_safetensor(cls(config), str(path), map_location, strict)
+            names = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
+            if Path(model_id).is_dir():
+                settings, weights = (Path(model_id, name) for name in names)
+            else:
+                settings, weights = (Path(hf_hub_download(model_id, name, **download)) for name in names)
+            check_stored(cls, config, weights)
+            check_checksums(settings, weights)
+            return cls._load_as_safetensor(cls(config), str(weights), map_location, strict)
 
 except ImportError:
 

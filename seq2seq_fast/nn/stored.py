@@ -1,14 +1,83 @@
-"""What a file of weights holds, before a configuration that came with it decides how much memory is taken."""
+"""What a model's files hold, before a configuration that came with them decides how much memory is taken."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from seq2seq_fast.nn.config import Seq2SeqConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# A folder's model lies in this folder of it, where a process was killed that put it in the place of another.
+COMPLETE = ".complete-model"
+_CHECKSUMS = "vocabularies"  # the entry in the metadata of the weights
+
+
+def whole_model(folder: Path) -> Path:
+    """Return the folder in which a folder's model is whole."""
+    complete = folder / COMPLETE
+    return complete if complete.is_dir() else folder
+
+
+class Checksums(NamedTuple):
+    """SHA-256 sums of a model's files; empty where they are not known, as in what version 0.1.0 has written.
+
+    Attributes:
+        source, target: of the vocabularies.
+        weights: of the tensors, with their names, types and shapes.
+        config: of the settings.
+    """
+
+    source: str = ""
+    target: str = ""
+    weights: str = ""
+    config: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """Return what a safetensors file keeps of them."""
+        # One entry for all: safetensors writes several in no fixed order.
+        return {_CHECKSUMS: " ".join(self)}
+
+
+def recorded_checksums(weights: Path) -> Checksums:
+    """Read the checksums that a safetensors file keeps; one that another program has written keeps none."""
+    from safetensors import safe_open
+
+    with safe_open(str(weights), framework="pt") as stored:
+        return Checksums(*(stored.metadata() or {}).get(_CHECKSUMS, "").split()[:4])
+
+
+def checksums_of(config: Path, weights: Path) -> Checksums:
+    """Return the checksums of the files of a model without its vocabularies."""
+    with weights.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        header.pop("__metadata__", None)
+        digest = _sha256(header)
+        while block := stream.read(2**20):
+            digest.update(block)
+    settings = _sha256(json.loads(config.read_text(encoding="utf-8")))
+    return Checksums(weights=digest.hexdigest(), config=settings.hexdigest())
+
+
+def check_checksums(config: Path, weights: Path) -> None:
+    """Check a model's files against the checksums that they came with.
+
+    Raises:
+        ValueError: one has changed.
+    """
+    recorded, found = recorded_checksums(weights), checksums_of(config, weights)
+    for name, was, path in (("weights", recorded.weights, weights), ("config", recorded.config, config)):
+        if was and was != getattr(found, name):
+            raise ValueError(f"{path.name} is damaged: its checksum is another: bring it back")
+
+
+def _sha256(value: Any) -> Any:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode())
 
 
 def check_stored(model: type[nn.Module], config: Seq2SeqConfig | dict[str, Any], path: str | Path) -> None:

@@ -1,5 +1,6 @@
 """A changed byte of what a training has written is one line, of unchanged size too."""
 
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from seq2seq_fast.data import InputError, build_vocabulary
 from seq2seq_fast.decoding import load_model_folder, model_folder
+from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
 from seq2seq_fast.training.run import train
 from tests.training.corpora import settings, write_corpus
 
@@ -32,10 +34,43 @@ def test_every_part_of_the_weights_is_looked_at(trained, tmp_path):
     begin = 8 + int.from_bytes(whole[:8], "little")
     for place in (begin, begin + (len(whole) - begin) // 2, len(whole) - 1):
         flip(file, place)
-        with pytest.raises(InputError, match=r"damaged|no numbers"):
+        with pytest.raises(InputError, match=r"model\.safetensors is damaged: its checksum is another: bring it back"):
             load_model_folder(tmp_path / "m")
+        with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+            Seq2Seq.from_pretrained(tmp_path / "m")
         file.write_bytes(whole)
     load_model_folder(tmp_path / "m")
+    Seq2Seq.from_pretrained(tmp_path / "m")
+
+
+def test_a_setting_of_a_model_that_has_changed_is_damage_and_its_layout_is_not(trained, tmp_path):
+    shutil.copytree(trained[1], tmp_path / "m")
+    file = tmp_path / "m/config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config))
+    load_model_folder(tmp_path / "m")
+    file.write_text(json.dumps(config | {"dropout": 0.25, "attention": "additive"}))
+    for load, error in ((load_model_folder, InputError), (Seq2Seq.from_pretrained, ValueError)):
+        with pytest.raises(error, match=r"config\.json is damaged: its checksum is another: bring it back"):
+            load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("kind", ["words", "bpe"])
+def test_a_damaged_vocabulary_is_one_line_wherever_its_damage_is(trained, tmp_path, kind):
+    vocabulary = build_vocabulary(["ein kleiner Hund", "zwei gro\u00dfe Hunde"] * 4, kind, 40)
+    sizes = {"source_size": 4, "target_size": 4, "encoder_hidden_size": 4, "decoder_hidden_size": 4}
+    model = Seq2Seq(Seq2SeqConfig(len(vocabulary), len(vocabulary), **sizes))
+    model_folder.save_model_folder(tmp_path, model, vocabulary, vocabulary)
+    [file] = tmp_path.glob("vocabulary.*")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 150)):
+        for bit in (0, 7):
+            content = bytearray(whole)
+            content[place] ^= 1 << bit
+            file.write_bytes(content)
+            with pytest.raises(InputError, match="vocabular") as caught:
+                load_model_folder(tmp_path)
+            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("part", ["/data/0", "/data/5", "data.pkl"])
@@ -73,6 +108,16 @@ def test_a_damaged_cache_is_refused(trained, tmp_path, name):
         train(*settings(corpus, tmp_path / "m", data={"cache": str(tmp_path / "c")}))
 
 
+def test_a_damaged_description_of_a_cache_is_refused(trained, tmp_path):
+    corpus, _, cache = trained
+    shutil.copytree(cache, tmp_path / "c")
+    [file] = (tmp_path / "c").glob("*/about.json")
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps(known | {"left_out": known["left_out"] + 1}))
+    with pytest.raises(InputError, match=r"no complete store of sentence pairs \(about\.json is damaged\); delete it"):
+        train(*settings(corpus, tmp_path / "m", data={"cache": str(tmp_path / "c")}))
+
+
 @pytest.mark.parametrize("name", ["pieces", "numbers"])
 def test_a_cache_that_is_cut_while_it_is_read_is_one_line(trained, tmp_path, name):
     from seq2seq_fast.data import PairStore
@@ -87,8 +132,6 @@ def test_a_cache_that_is_cut_while_it_is_read_is_one_line(trained, tmp_path, nam
 
 
 def test_a_model_replaced_by_another_shape_loads_wherever_the_process_was_killed(trained, tmp_path, monkeypatch):
-    from seq2seq_fast.nn import Seq2Seq, Seq2SeqConfig
-
     _, output, _ = trained
     source = target = build_vocabulary(["a b c d e"], "characters", 30)
     sizes = {"source_size": 4, "target_size": 4, "encoder_hidden_size": 4, "decoder_hidden_size": 4}
@@ -120,11 +163,11 @@ def test_a_model_replaced_by_another_shape_loads_wherever_the_process_was_killed
             ended = True
         except Killed:
             ended = False
-        found = load_model_folder(folder)[0]
-        assert found.config == (old if limit == 0 else other.config)
-        if limit:
-            wanted = other.state_dict()
-            assert all(torch.equal(value, wanted[name]) for name, value in found.state_dict().items())
+        for found in (load_model_folder(folder)[0], Seq2Seq.from_pretrained(folder)):
+            assert found.config == (old if limit == 0 else other.config)
+            if limit:
+                wanted = other.state_dict()
+                assert all(torch.equal(value, wanted[name]) for name, value in found.state_dict().items())
     assert ended
 
 
