@@ -87,7 +87,7 @@ Outputs forward(const Tensor& inputs, const Tensor& state, const MaybeTensor& ce
   const Tensor states = d.rows(d.hidden), contexts = d.rows(d.size), weights = d.rows(d.source),
                queries = d.rows(d.units), cells = lstm ? d.rows(d.hidden) : not_needed(d.type),
                activations = d.rows(activations_of(d.cell) * d.hidden);
-  Tensor gates = d.cell == Cell::kRnn ? d.rows(d.gates) : activations.narrow(1, 0, d.gates);
+  Tensor gates = activations.narrow(1, 0, d.gates);
   multiply(d.inputs, d.input_weight, d.bias_ih, gates);
   dispatch_accumulation(d.type, [&]<typename A>() {
     DecoderForward<A> forward;

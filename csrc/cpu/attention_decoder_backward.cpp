@@ -80,7 +80,6 @@ Gradients backward(const MaybeTensor& grad_states_, const MaybeTensor& grad_cont
     backward.previous_states = span<const A>(previous_states);
     backward.cell_state = span<const A>(d.cell_state);
     backward.cells = span<const A>(cells);
-    backward.states = span<const A>(states);
     backward.activations = span<const A>(activations);
     backward.weights = span<const A>(weights);
     backward.queries = span<const A>(queries);

@@ -27,9 +27,8 @@ class Backward {
       const RowSpan<A> grad_gates = d_.grad_gates.from(row), grad_context = d_.grad_contexts_total.from(row);
       combine_rows<A>(grad_hidden, d_.grad_states.at(t).from(first), count, d_.hidden, std::plus<Vec<A>>());
       cell_({first, count, d_.previous_states.from(row),
-             t == 0 ? d_.cell_state.from(first) : d_.cells.from(row - d_.batch), d_.states.from(row),
-             d_.cells.from(row), d_.activations.from(row), grad_hidden, grad_cell, grad_gates,
-             d_.grad_products.from(row)});
+             t == 0 ? d_.cell_state.from(first) : d_.cells.from(row - d_.batch), d_.cells.from(row),
+             d_.activations.from(row), grad_hidden, grad_cell, grad_gates, d_.grad_products.from(row)});
       context_weight_.multiply(count, grad_gates, d_.grad_contexts.at(t).from(first), grad_context);
       for_each_row(count, [&](int64_t i) { attend(first + i, t); });
       query_weight_.multiply(count, d_.grad_queries.from(row), grad_hidden, grad_hidden);

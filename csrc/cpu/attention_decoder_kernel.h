@@ -34,7 +34,7 @@ struct DecoderForward : Decoder<A> {
   const A* bias_hh;                    // [G H] or null
   RowSpan<const A> state, cell_state;  // [B, H]
   RowSpan<A> gates;                    // [Ty B, G H]: the inputs' share with its bias; overwritten
-  // Results, [Ty B, ...]. Where a cell saves activations they are in the rows of gates, wide enough for them.
+  // Results, [Ty B, ...]. The activations are in the rows of gates, wide enough for them.
   RowSpan<A> states, cells, contexts, weights, queries;
 };
 
@@ -44,7 +44,7 @@ void attention_decoder_forward(const DecoderForward<A>& decoder);
 template <typename A>
 struct DecoderBackward : Decoder<A> {
   RowSpan<const A> previous_states;                // [Ty B, H]: the state that each position started from, masked
-  RowSpan<const A> cell_state, cells, states;      // [B, H], [Ty B, H], [Ty B, H]
+  RowSpan<const A> cell_state, cells;              // [B, H], [Ty B, H]
   RowSpan<const A> activations, weights, queries;  // [Ty B, ...]
   // Gradients of the results, null where there is none; rows of successive positions are `step` apart.
   struct Incoming {

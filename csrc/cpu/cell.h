@@ -21,7 +21,8 @@ inline Cell cell_named(std::string_view name, bool reset_after) {
 inline int64_t gates_of(Cell cell) { return cell == Cell::kRnn ? 1 : cell == Cell::kLstm ? 4 : 3; }
 
 // What backward needs of a position, in units of the state's size: r, z, n and, with reset after the product, the
-// summand of n that r multiplies; i, f, g, o; nothing for the plain unit, whose state tells.
-inline int64_t activations_of(Cell cell) { return cell == Cell::kRnn ? 0 : cell == Cell::kGruResetBefore ? 3 : 4; }
+// summand of n that r multiplies; i, f, g, o; the plain unit's state before it is rounded, whose slope a rounded one
+// would lose near 1.
+inline int64_t activations_of(Cell cell) { return cell == Cell::kRnn ? 1 : cell == Cell::kGruResetBefore ? 3 : 4; }
 
 }  // namespace seq2seq_fast::cpu

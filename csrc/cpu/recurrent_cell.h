@@ -16,7 +16,7 @@ struct CellRows {
   int64_t first, count;
   RowSpan<const A> hidden, cell;    // the previous state
   RowSpan<A> new_hidden, new_cell;  // the next one
-  RowSpan<A> gates;                 // the input's share, overwritten by the activations where the cell saves them
+  RowSpan<A> gates;                 // the input's share, overwritten by the activations
 };
 
 // A matrix [rows, columns] as the right factor of x matrix^T, or of x matrix.
@@ -43,7 +43,11 @@ inline void cell_row(Cell cell, int64_t size, A* gates, const A* products, const
   switch (cell) {
     case Cell::kRnn:
       return for_each_vector<A>(size, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-        store(new_hidden + u, tanh(load(gates + u, lanes) + load(products + u, lanes)), lanes);
+        const Vec<A> state = tanh(load(gates + u, lanes) + load(products + u, lanes));
+        store(new_hidden + u, state, lanes);
+        if (keep) {
+          store(gates + u, state, lanes);
+        }
       });
     case Cell::kLstm:
       return lstm_row(gates, products, cell_state, size, new_hidden, new_cell, keep ? gates : nullptr);
@@ -134,7 +138,7 @@ class CellForward {
 template <typename A>
 struct CellGradRows {
   int64_t first, count;
-  RowSpan<const A> hidden, cell, new_hidden, new_cell, activations;
+  RowSpan<const A> hidden, cell, new_cell, activations;
   RowSpan<A> grad_hidden, grad_cell;
   RowSpan<A> grad_gates;     // of the input's share
   RowSpan<A> grad_products;  // of the state's share: the same rows, but for reset after the product
@@ -170,7 +174,7 @@ class CellBackward {
       case Cell::kRnn:
         for_each_row(at.count, [&](int64_t b) {
           for_each_vector<A>(size_, [&](int64_t u, auto lanes) SEQ2SEQ_FAST_LAMBDA {
-            const Vec<A> slope = tanh_derivative(load(at.new_hidden[b] + u, lanes));
+            const Vec<A> slope = tanh_derivative(load(at.activations[b] + u, lanes));
             store(at.grad_gates[b] + u, load(at.grad_hidden[b] + u, lanes) * slope, lanes);
           });
         });

@@ -153,7 +153,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> forward(
   const bool lstm = a.cell == Cell::kLstm;
   const Tensor states = a.room(a.hidden), activations = a.room(activations_of(a.cell) * a.hidden),
                cells = lstm ? a.room(a.hidden) : not_needed(a.type);
-  const Tensor gates = a.cell == Cell::kRnn ? a.room(a.gates) : activations.narrow(1, 0, a.gates);
+  const Tensor gates = activations.narrow(1, 0, a.gates);
   multiply(a.inputs, a.weight_ih, a.bias_ih, a.rows(gates));
   dispatch_accumulation(a.type, [&]<typename A>() {
     SequencesForward<A> sequences;
@@ -215,7 +215,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     sequences.previous_states = span<const A>(previous_states);
     sequences.cell_state = span<const A>(a.cell_state);
     sequences.cells = span<const A>(lstm ? MaybeTensor(cells) : std::nullopt);
-    sequences.states = span<const A>(packed);
     sequences.activations = span<const A>(activations);
     sequences.grad_states = span<const A>(grad_states);
     sequences.grad_state = span<A>(grad_state);

@@ -62,9 +62,8 @@ class Backward {
       const int64_t row = s_.offsets[t] + first;
       combine_rows(grad_hidden, s_.grad_states.from(row), rows, s_.hidden, std::plus<Vec<A>>());
       cell_({first, rows, s_.previous_states.from(row),
-             t == 0 ? s_.cell_state.from(first) : s_.cells.from(s_.offsets[t - 1] + first), s_.states.from(row),
-             s_.cells.from(row), s_.activations.from(row), grad_hidden, grad_cell, s_.grad_gates.from(row),
-             s_.grad_products.from(row)});
+             t == 0 ? s_.cell_state.from(first) : s_.cells.from(s_.offsets[t - 1] + first), s_.cells.from(row),
+             s_.activations.from(row), grad_hidden, grad_cell, s_.grad_gates.from(row), s_.grad_products.from(row)});
       combine_rows(grad_hidden, s_.state_mask.from(first), rows, s_.hidden, std::multiplies<Vec<A>>());
     }
   }

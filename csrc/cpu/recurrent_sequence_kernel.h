@@ -34,11 +34,11 @@ void recurrent_sequence_forward(const SequencesForward<A>& sequences);
 
 template <typename A>
 struct SequencesBackward : Sequences<A> {
-  RowSpan<const A> previous_states;            // [rows, H]: the state that each position started from, masked
-  RowSpan<const A> cell_state, cells, states;  // [B, H], [rows, H], [rows, H]
-  RowSpan<const A> activations, grad_states;   // [rows, ...]
-  RowSpan<A> grad_state, grad_cell;            // [B, H]: the last state's gradient at first, then the initial one's
-  RowSpan<A> grad_gates, grad_products;        // [rows, G H]: of the inputs' share, of the state's share
+  RowSpan<const A> previous_states;           // [rows, H]: the state that each position started from, masked
+  RowSpan<const A> cell_state, cells;         // [B, H], [rows, H]
+  RowSpan<const A> activations, grad_states;  // [rows, ...]
+  RowSpan<A> grad_state, grad_cell;           // [B, H]: the last state's gradient at first, then the initial one's
+  RowSpan<A> grad_gates, grad_products;       // [rows, G H]: of the inputs' share, of the state's share
 };
 
 template <typename A>

@@ -69,8 +69,8 @@ __device__ __forceinline__ float new_state(const Decoder<T>& a, int64_t step, in
         to_float(a.gates_input[(row * s.gates + gate) * s.hidden + unit]) + from_context[gate * context_stride];
     inner[gate] = a.recurrent[(b * s.gates + gate) * s.hidden + unit];
   }
-  if (s.gates == 1) return tanhf(outer[0] + inner[0]);
-  float* saved = a.activations + row * 4 * s.hidden + unit;
+  float* saved = a.activations + row * saved_of(s.gates) * s.hidden + unit;
+  if (s.gates == 1) return saved[0] = tanhf(outer[0] + inner[0]);
   if (s.gates == 3) {
     const float r = sigmoid(outer[0] + inner[0]), z = sigmoid(outer[1] + inner[1]);
     const float n = tanhf(fmaf(r, inner[2], outer[2]));

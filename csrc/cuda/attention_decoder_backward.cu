@@ -38,7 +38,7 @@ __device__ __forceinline__ void retreat_cell(const ReversedDecoder<T>& a, float*
   const ReversedShape& s = a.shape;
   const int64_t at = row * s.hidden + unit;
   const float grad = a.carried(i) + a.grad_states[at];
-  const float* saved = a.activations + row * 4 * s.hidden + unit;
+  const float* saved = a.activations + row * saved_of(s.gates) * s.hidden + unit;
   float outer[4] = {}, inner[4] = {};
   if (s.gates == 3) {
     const float r = saved[0], z = saved[s.hidden], n = saved[2 * s.hidden];
@@ -57,7 +57,7 @@ __device__ __forceinline__ void retreat_cell(const ReversedDecoder<T>& a, float*
     outer[3] = inner[3] = gradients.gates.o;
     a.through[i] = gradients.cell;
   } else {
-    outer[0] = inner[0] = grad * tanh_derivative(a.cells[at]);
+    outer[0] = inner[0] = grad * tanh_derivative(saved[0]);
   }
 #pragma unroll
   for (int gate = 0; gate < 4; ++gate) {

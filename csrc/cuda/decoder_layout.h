@@ -33,6 +33,10 @@ struct ProductShape {
   }
 };
 
+// Numbers that backward needs of a hidden unit, by the gates of its cell: an RNN's state before it is rounded; r, z, n
+// and the summand of n that r multiplies; i, f, g, o.
+__host__ __device__ constexpr int64_t saved_of(int64_t gates) { return gates == 1 ? 1 : 4; }
+
 // Sizes as in seq2seq_fast/ops/schemas.py. A block holds `rows` of the stacked weights; a source's hidden units are
 // worked on in `slices`, so that an item of attention is a source and a slice.
 struct DecoderShape {

@@ -19,7 +19,7 @@ struct Decoder {
   void* states;                    // [Ty, B, H]
   bool state_is_float;             // else of T
   float *weights, *queries;        // [Ty, B, Tx], [Ty, B, A]
-  float *cells, *activations;      // [Ty, B, H] for an LSTM, [Ty, B, 4 H]
+  float *cells, *activations;      // [Ty, B, H] for an LSTM, [Ty, B, saved_of(G) H]
   float* recurrent;                // [B, G H], exchanged
   T* exchanged;                    // [round_up(B, 16), product_stride(H)], the masked state; zero beyond B and H
 

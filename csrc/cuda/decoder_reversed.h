@@ -59,8 +59,8 @@ struct ReversedDecoder {
   const float* state_mask;          // [B, H] or null
   const float* grad_states;         // [Ty, B, H]
   const float* grad_weights;        // [Ty, B, Tx], all that reaches the weights past the gates
-  const float *previous, *cells;    // [Ty, B, H]: a GRU's masked state or an LSTM's cell before; new cell, RNN's state
-  const float* activations;         // [Ty, B, 4 H]
+  const float *previous, *cells;    // [Ty, B, H]: a GRU's masked state or an LSTM's cell before; its new cell
+  const float* activations;         // [Ty, B, saved_of(G) H]
   const float *weights, *queries;   // [Ty, B, Tx], [Ty, B, A]
   float *grad_gates, *grad_scores;  // [Ty, B, G H], [Ty, B, Tx]
   T* grad_product;                  // [Ty, padded B, stride], exchanged; zero at first

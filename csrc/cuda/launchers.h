@@ -99,10 +99,10 @@ cudaError_t lstm_gates_backward(int state_dtype, const void* grad_hidden, int64_
 // whose reset gate works after the product, with one a plain recurrent cell. stacked [A + G H, H] are the query's rows,
 // then the gates' rows that read the state; bias [A + G H] goes with them. gates_input [Ty, B, G H] is what the inputs
 // give the gates, projected [B, Tx, G H] the values times the context's weights. state and states are float or of the
-// dtype. Written: states [Ty, B, H], weights [Ty, B, Tx], queries [Ty, B, A], activations [Ty, B, 4 H], for an LSTM
-// cells [Ty, B, H]. Needed: recurrent [B, G H], and exchanged [round_up(B, 16), decoder_stride], zero at first. A and H
-// are multiples of 8. rows, slices and keys_resident come from a plan, which also says whether decoder_shared_bytes
-// fit.
+// dtype. Written: states [Ty, B, H], weights [Ty, B, Tx], queries [Ty, B, A], activations [Ty, B, 4 H] (of an
+// RNN its states before they are rounded, [Ty, B, H]), for an LSTM cells [Ty, B, H]. Needed: recurrent [B, G H], and
+// exchanged [round_up(B, 16), decoder_stride], zero at first. A and H are multiples of 8. rows, slices and
+// keys_resident come from a plan, which also says whether decoder_shared_bytes fit.
 int64_t decoder_stride(int dtype, int64_t hidden);
 int64_t decoder_shared_bytes(int dtype, int64_t batch, int64_t positions, int64_t units, int64_t hidden, int64_t gates,
                              int rows, int slices, bool keys_resident);
@@ -118,10 +118,10 @@ cudaError_t attention_decoder_forward(int dtype, bool state_is_float, const void
 // The reversed recurrence in one cooperative launch. transposed [H, A + G H] are the stacked weights; projected as
 // above. grad_states [Ty, B, H] and grad_weights [Ty, B, Tx] are all that reaches states and weights from outside the
 // recurrence. previous [Ty, B, H] are a GRU's states before each step, masked, or an LSTM's cells; cells an LSTM's new
-// cells or an RNN's states. Written: grad_gates [Ty, B, G H], grad_scores [Ty, B, Tx], and grad_product [Ty,
-// round_up(B, 16), reversed_decoder_stride], zero at first, of queries and of what the gates read of the state. partial
-// [parts, B, H], zero at first, and a GRU's through [B, H], zero at first, add up to the initial state's gradient
-// before its mask; an LSTM's through is its final cell's gradient, then its initial cell's.
+// cells. Written: grad_gates [Ty, B, G H], grad_scores [Ty, B, Tx], and grad_product [Ty, round_up(B, 16),
+// reversed_decoder_stride], zero at first, of queries and of what the gates read of the state. partial [parts, B, H],
+// zero at first, and a GRU's through [B, H], zero at first, add up to the initial state's gradient before its mask; an
+// LSTM's through is its final cell's gradient, then its initial cell's.
 int64_t reversed_decoder_stride(int dtype, int64_t units, int64_t hidden, int64_t gates, int parts);
 int64_t reversed_decoder_shared_bytes(int dtype, int64_t batch, int64_t positions, int64_t units, int64_t hidden,
                                       int64_t gates, int rows, int parts, bool keys_resident);

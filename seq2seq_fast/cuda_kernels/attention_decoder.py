@@ -116,7 +116,8 @@ def _cell_step(
         activations.copy_(active)
         return memory_cell
     if call.cell == "rnn":
-        new_hidden.copy_(torch.tanh(gates_input.float() + gates_hidden.float()))
+        torch.tanh(gates_input.float() + gates_hidden.float(), out=activations)
+        new_hidden.copy_(activations)
     elif call.reset_after:
         gru_gates_into(engine, gates_input, gates_hidden, hidden, new_hidden, activations)
     else:

@@ -42,10 +42,7 @@ def attention_decoder_backward(engine: Engine, *arguments: Any) -> tuple[Tensor,
     loop = None
     if plan.fits and target:
         before = {"rnn": None, "gru": previous, "lstm": previous_cells}[cell]
-        new_cells = kept.states.float() if cell == "rnn" else kept.cells
-        loop = engine.in_one_launch(
-            inputs, lambda: backward_in_one_launch(engine, plan, backward, stacked, before, new_cells)
-        )
+        loop = engine.in_one_launch(inputs, lambda: backward_in_one_launch(engine, plan, backward, stacked, before))
     if loop is None:
         loop = _backward_by_position(engine, backward, stacked, previous, previous_cells)
     grad_gates, grad_product, grad_context, grad_scores, carried, carried_cell = loop
@@ -91,7 +88,7 @@ def _backward_by_position(
     call = backward.call
     grad_states, grad_contexts, grad_weights, grad_final_cell = backward.grads
     keys, values, _, _, v, lengths, mask = call.source
-    states, _, weights, cells, activations, queries = backward.kept
+    _, _, weights, cells, activations, queries = backward.kept
     weights, queries, context_weight = weights.contiguous(), queries.to(keys.dtype), call.context_weight
     state_mask, candidate_weight = call.state_mask, call.weights.weight_hh[2 * call.hidden :]
     target, batch, size = previous.shape
@@ -119,7 +116,7 @@ def _backward_by_position(
                 engine, grad, previous[i], activations[i], candidate_weight, call.reset_after
             )
         else:
-            grad_gates[i] = grad * (1 - states[i].float().square())
+            grad_gates[i] = grad * (1 - activations[i].square())
             grad_recurrent, through = grad_gates[i], None
         torch.mm(grad_gates[i].to(dtype), context_weight, out=grad_context[i])
         if grad_contexts is not None:

@@ -48,7 +48,7 @@ def forward_in_one_launch(
     cell = None if cell_state is None else cell_state.float().contiguous()
     states = state.new_empty(target, batch, size)
     weights, queries = acc_empty(inputs, target, batch, positions), acc_empty(inputs, target, batch, units)
-    activations = acc_empty(inputs, target, batch, 4 * size)
+    activations = acc_empty(inputs, target, batch, call.activations)
     cells = acc_empty(inputs, 0) if cell is None else acc_empty(inputs, target, batch, size)
     recurrent = acc_empty(inputs, batch, gates * size)
     stride = engine.module.decoder_stride(dtype_of(inputs), size)

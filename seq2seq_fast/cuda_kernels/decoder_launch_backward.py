@@ -39,14 +39,12 @@ def backward_in_one_launch(
     backward: BackwardCall,
     stacked: Tensor,
     previous: Tensor | None,
-    cells: Tensor,
 ) -> ReversedLoop:
     """The loop of ``attention_decoder_backward``.
 
     Args:
         stacked: [A + G H, H], the weights that multiply the state.
         previous: [Ty, B, H] float32, a GRU's masked states before each step or an LSTM's cells; None for an RNN.
-        cells: [Ty, B, H] float32, an LSTM's new cells or an RNN's states.
     """
     grad_states, grad_contexts, grad_weights, grad_final_cell = backward.grads
     keys, values, _, _, v, lengths, mask = backward.call.source
@@ -74,10 +72,10 @@ def backward_in_one_launch(
     engine.launch(
         "attention_decoder_backward", keys, dtype_of(keys), keys, lengths, mask, stacked.t().contiguous(), v,
         F.linear(values, context_weight).contiguous(), None if state_mask is None else floats(state_mask),
-        floats(grad_states, target, batch, size), through_weights.contiguous(), previous, cells.contiguous(),
-        activations.contiguous(), weights.contiguous(), queries.float().contiguous(), grad_gates, grad_scores,
-        grad_product, partial, through, batch, target, positions, units, size, gates, plan.blocks, plan.rows,
-        plan.parts, plan.keys_resident,
+        floats(grad_states, target, batch, size), through_weights.contiguous(), previous,
+        backward.kept.cells.contiguous(), activations.contiguous(), weights.contiguous(), queries.float().contiguous(),
+        grad_gates, grad_scores, grad_product, partial, through, batch, target, positions, units, size, gates,
+        plan.blocks, plan.rows, plan.parts, plan.keys_resident,
     )  # fmt: skip
     grad_context = grad_gates.to(dtype) @ context_weight
     if grad_contexts is not None:

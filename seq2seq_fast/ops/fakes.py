@@ -94,7 +94,7 @@ def lstm_gates_backward(grad_new_hidden, grad_new_cell, cell, new_cell, activati
 
 def _saved(cell: str, reset_after: bool) -> int:
     """Activations that backward needs of a position, in units of the hidden size."""
-    return {"rnn": 0, "gru": 4 if reset_after else 3, "lstm": 4}[cell]
+    return {"rnn": 1, "gru": 4 if reset_after else 3, "lstm": 4}[cell]
 
 
 def attention_decoder_forward(

@@ -85,7 +85,7 @@ SCHEMAS: dict[str, str] = {
     # states [Ty, B, H] in state's dtype, contexts [Ty, B, D] in values', weights [Ty, B, Tx] in acc, final_cell [B, H]
     # in cell_state's dtype ([0] unless lstm), then what backward needs, in acc, each [Ty, B, ...]:
     # cells [H] ([0] unless lstm), activations (gru: r, z, n and with reset_after the hidden summand of n, 4H or 3H;
-    # lstm: i, f, g, o; rnn: width 0), queries [A].
+    # lstm: i, f, g, o; rnn: the state before it is rounded), queries [A].
     "attention_decoder_forward": (
         f"(Tensor inputs, Tensor state, Tensor? cell_state, {SOURCE}, {DECODER_WEIGHTS}) -> (Tensor states, "
         "Tensor contexts, Tensor weights, Tensor final_cell, Tensor cells, Tensor activations, Tensor queries)"

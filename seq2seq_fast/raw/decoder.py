@@ -16,7 +16,7 @@ DIFFERENTIABLE = (
     "bias_ih", "bias_hh",
 )  # fmt: skip
 # Activations that backward needs of a position, in units of the hidden size; a GRU with its reset before has 3.
-ACTIVATIONS = {"rnn": 0, "gru": 4, "lstm": 4}
+ACTIVATIONS = {"rnn": 1, "gru": 4, "lstm": 4}
 
 
 class DecoderWeights(NamedTuple):

@@ -91,8 +91,7 @@ def attention_decoder_forward(*arguments: Any) -> tuple[Tensor, ...]:
 
     states = state.new_empty(target, batch, hidden)
     weights, logsumexp = buffer(target, batch, positions), buffer(target, batch)
-    saved = call.activations
-    activations = buffer(target, batch, saved)
+    activations = buffer(target, batch, call.activations)
     # The cells that the steps start from, and the last one.
     cells = buffer(0)
     if cell_state is not None:
@@ -133,14 +132,13 @@ def attention_decoder_forward(*arguments: Any) -> tuple[Tensor, ...]:
         weights_of.bias_ih, weights_of.bias_hh,
     )  # fmt: skip
     normalise = Each(logsumexp) if step.tiles is not None else None
-    saved_of_steps = Each(activations) if saved else None
     if reset_state is not None:
         candidate = buffer(batch, hidden)
         reset = reset_step(step, recurrence, reset_state, Each(activations), normalise)
         update = update_step(candidate, weights_of.bias_hh, recurrence, Each(states), Each(activations))
     else:
         new_state = cell_step(
-            step, recurrence, Each(states), cell=cell, logsumexp=normalise, activations=saved_of_steps,
+            step, recurrence, Each(states), cell=cell, logsumexp=normalise, activations=Each(activations),
             cell_state=Each(cells) if cell == "lstm" else None,
             new_cell=Each(cells[1:]) if cell == "lstm" else None,
         )  # fmt: skip

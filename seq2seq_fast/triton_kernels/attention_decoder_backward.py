@@ -93,7 +93,7 @@ def attention_decoder_backward(*arguments: Any) -> tuple[Tensor, ...]:
         if cell_state is not None and grad_cell is not None:
             old = torch.cat([cell_state.unsqueeze(0).float(), cells[:-1]]) if target else cells
             of_cell = (grad_cell, Each(old), Each(cells))
-        new_state = cell_step_backward(gradient, saved, previous, Each(states), of_cell, grad_input, grad_state, cell)
+        new_state = cell_step_backward(gradient, saved, previous, of_cell, grad_input, grad_state, cell)
     given = None if slopes_given is None else Each(slopes_given.transpose(0, 1))
     through_weights, slopes, deltas = weights_gradient(grad_context, given, Each(weights), source, None)
     through_scores = score_gradient(

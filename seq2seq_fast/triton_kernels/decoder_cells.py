@@ -128,6 +128,8 @@ def _cell_kernel(
             _from_input(gates_input, context, maxima, bias_ih, row, unit, H, tiles, shift, inverse, 0, 1)
             + _from_state(recurrent, bias_hh, unit, H, 0)
         )
+        if activations is not None:
+            save(activations + row * H, unit, H, state)
     _save_state(states, carried, operand, state_mask, row, unit, H, state)
 
 

@@ -40,7 +40,7 @@ def _save_gate(grad_input, grad_state, unit, H, input_slope, state_slope, GATE: 
 
 @kernel(rows="grad_state_stride H", counts="blocks")
 def _cell_backward_kernel(
-    grad_states, from_products, direct, state_mask, grad_cell, activations, previous, states, cell, new_cell,
+    grad_states, from_products, direct, state_mask, grad_cell, activations, previous, cell, new_cell,
     grad_input, grad_state, grad_state_stride, H, blocks, WIDE: tl.constexpr, BLOCK: tl.constexpr, CELL: tl.constexpr,
 ):  # fmt: skip
     """``grad_input`` [B, G H] and ``grad_state`` [B, G H] (rows may be far apart) are the gradients of a step's
@@ -76,7 +76,7 @@ def _cell_backward_kernel(
         _save_gate(grad_input, grad_state, unit, H, grad_o, grad_o, 3)
         save(grad_cell + row * H, unit, H, grad_c)
     else:
-        state = load(states + row * H, unit, H)
+        state = load(activations + row * H, unit, H)
         slope = grad * (1.0 - state * state)
         _save_gate(grad_input + row * H, grad_state, unit, H, slope, slope, 0)
 
@@ -130,7 +130,6 @@ def cell_step_backward(
     gradient: StateGradient,
     activations: Laid,
     previous: Laid,
-    states: Laid,
     cells: tuple[Tensor, Laid, Laid] | None,
     grad_input: Laid,
     grad_state: Laid,
@@ -141,7 +140,7 @@ def cell_step_backward(
     programs, blocks, parameters = blocks_of(rows, size)
     grad_cell, old, new = (None, None, None) if cells is None else cells
     return _cell_backward_kernel.launch(
-        programs, *gradient, grad_cell, activations, previous, states, old, new, grad_input, grad_state,
+        programs, *gradient, grad_cell, activations, previous, old, new, grad_input, grad_state,
         grad_state.stride(0), size, blocks, CELL=cell, **parameters,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@ import torch
 
 from seq2seq_fast import attention_decoder
 from tests.support.cases import GATES, decoder_case, run_decoder
-from tests.support.engines import ENGINES, FUSED
+from tests.support.engines import ENGINES, FUSED, dtype_name
 from tests.support.truth import assert_near, double, gradients
 
 OUTPUTS = ("states", "contexts", "weights", "final state", "final cell")
@@ -26,6 +26,17 @@ def assert_true(case, engine, error, roundings):
 @pytest.mark.parametrize(("target", "source"), [(3, 20), (20, 3)])
 def test_long_sources_and_long_targets_match_truth(engine, target, source):
     assert_true(decoder_case("gru", 5, target, source, 8, 16, 16, 32, device=engine.device), engine, 3e-5, 12)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=dtype_name)
+@pytest.mark.parametrize("cell", GATES)
+def test_saturated_units_of_sixteen_bits_keep_their_slopes(engine, dtype, cell):
+    """tanh' of a state that was rounded to 16 bits is 0, or twice what it is, where the state is near 1."""
+    case = decoder_case(cell, 3, 1, 5, 8, 16, 16, 8, dtype=dtype, device=engine.device)
+    with torch.no_grad():
+        case.tensors["bias_ih"].fill_(5.0)
+    assert_true(case, engine, 3e-5, 12)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=str)

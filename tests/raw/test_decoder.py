@@ -81,4 +81,4 @@ def test_with_the_reset_before_the_candidate_multiplies_another_state():
         call = DecoderCall.of(*{**given, "cell": cell, "reset_after": reset_after}.values())
         rows[cell, reset_after] = (call.direct_rows, call.activations)
         assert call.input_weight.shape == (12, 5) and call.context_weight.shape == (12, 7)
-    assert rows == {("rnn", True): (12, 0), ("gru", True): (12, 16), ("gru", False): (8, 12), ("lstm", True): (12, 16)}
+    assert rows == {("rnn", True): (12, 4), ("gru", True): (12, 16), ("gru", False): (8, 12), ("lstm", True): (12, 16)}

@@ -141,7 +141,7 @@ def _cell(name: str, gates: int) -> Callable[[Tensors], object]:
         of_cell = (t.wide(1), t.wide(1)) if name == "lstm" else (None, None)
         cell_step(
             t.gates(gates), t.recurrence(), t.given(1), cell=name, cell_state=of_cell[0], new_cell=of_cell[1],
-            activations=None if name == "rnn" else t.wide(4), logsumexp=t.logsumexp(),
+            activations=t.wide(1 if name == "rnn" else 4), logsumexp=t.logsumexp(),
         )()  # fmt: skip
 
     return run
@@ -151,7 +151,7 @@ def _cell_backward(name: str, gates: int) -> Callable[[Tensors], object]:
     def run(t: Tensors) -> None:
         cells = (t.wide(1), t.wide(1), t.wide(1)) if name == "lstm" else None
         cell_step_backward(
-            t.gradient(), t.wide(4), t.given(1), t.given(1), cells, t.given(gates), t.given(gates), name
+            t.gradient(), t.wide(4), t.given(1), cells, t.given(gates), t.given(gates), name
         )()  # fmt: skip
 
     return run
@@ -159,7 +159,7 @@ def _cell_backward(name: str, gates: int) -> Callable[[Tensors], object]:
 
 # The first word is the kernel's name, the others say which form of it; all options that cost something are given.
 DECODERS = {
-    "decoder_cells._cell_kernel rnn": Cost(_cell("rnn", 1), GATE + TANH + MULTIPLY, (3, 3), (2, 1), gates=1),
+    "decoder_cells._cell_kernel rnn": Cost(_cell("rnn", 1), GATE + TANH + MULTIPLY, (3, 3), (2, 2), gates=1),
     "decoder_cells._cell_kernel gru": Cost(
         _cell("gru", 3),
         (GATE + SIGMOID).times(2) + FROM_INPUT + FROM_STATE + FUSED + TANH + GRU_OUTPUT + MULTIPLY,
@@ -177,7 +177,7 @@ DECODERS = {
         ADD.times(2) + TANH + GRU_OUTPUT + MULTIPLY, (2, 4), (2, 2),
     ),
     "decoder_cells_backward._cell_backward_kernel rnn": Cost(
-        _cell_backward("rnn", 1), STATE_GRADIENT + TANH_SLOPE, (3, 2), (2, 0)
+        _cell_backward("rnn", 1), STATE_GRADIENT + TANH_SLOPE, (2, 3), (2, 0)
     ),
     "decoder_cells_backward._cell_backward_kernel gru": Cost(
         _cell_backward("gru", 3),

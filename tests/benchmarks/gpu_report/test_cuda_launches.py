@@ -115,7 +115,7 @@ def test_the_decoders_launches_are_those_that_ship(taking, dtype, cell, batch, p
     states, contexts = of(2, batch, hidden), of(2, batch, 16)
     saved = (
         of(2, batch, positions, kind=torch.float32), of(2, batch, hidden, kind=torch.float32),
-        of(2, batch, 4 * hidden, kind=torch.float32), of(2, batch, units, kind=torch.float32),
+        of(2, batch, (1 if cell == "rnn" else 4) * hidden, kind=torch.float32), of(2, batch, units, kind=torch.float32),
     )  # fmt: skip
     check(
         taking, "attention_decoder_backward", states, contexts, None, None, *given, states, contexts, *saved,

@@ -27,6 +27,14 @@ def test_sixteen_bit_inputs_match_truth_to_their_rounding(cell, dtype, poisoned)
 
 
 @pytest.mark.parametrize("dtype", quick_first((torch.bfloat16, torch.float16)), ids=dtype_name)
+def test_saturated_units_of_sixteen_bits_keep_their_slopes(dtype, poisoned):
+    case = decoder_case("rnn", 2, 1, 4, 3, 5, 6, 4, dtype=dtype)
+    with torch.no_grad():
+        case.tensors["bias_ih"].fill_(5.0)
+    assert_decoder(case)
+
+
+@pytest.mark.parametrize("dtype", quick_first((torch.bfloat16, torch.float16)), ids=dtype_name)
 @pytest.mark.parametrize(
     ("cell", "reset_after", "projected"),
     [("gru", False, True), proved("gru", False, False), proved("gru", True, False), proved("lstm", True, True)],
