@@ -21,7 +21,7 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     vocabulary = build_vocabulary(LINES, "words", 40)
-    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary), sharpness=3.0, end=1.0)
+    network = small_model(len(vocabulary), source_vocabulary=len(vocabulary), sharpness=5.0, end=-1.0)
     return save_model_folder(tmp_path_factory.mktemp("model"), network, vocabulary, vocabulary)
 
 
@@ -62,7 +62,7 @@ def test_several_references_score_higher_than_one(model, files, capsys):
     sets = [(files / name).read_text(encoding="utf-8").split("\n")[:-1] for name in ("a", "b")]
     own = (files / "own").read_text(encoding="utf-8").split("\n")[:-1]
     assert out == f"{score(own, sets)}\n" and "nrefs:var" in out
-    assert score(own, sets).chrf == pytest.approx(100)
+    assert score(own, sets).bleu > max(score(own, one).bleu for one in sets) > 0
 
 
 def test_other_systems_are_compared_by_both_tests(model, files, capsys):
