@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from seq2seq_fast.data.permutation import Permutation
+from seq2seq_fast.data.store import StoredLengths
 
 # The mean length, which sizes the pools, is taken of at most about this many pairs.
 _MEAN_OF = 1_000_000
@@ -22,7 +24,8 @@ class TokenBudgetSampler(Sampler[list[int]]):
     order. The same seed and epoch give the same batches. Only one pool at a time is in memory.
 
     Args:
-        lengths: source and target length of each sentence pair; an array [N, 2] is read where it lies (on disk, say).
+        lengths: source and target length of each sentence pair; an array [N, 2], or what gives parts of one, is read
+            where it lies (on disk, say).
         batch_tokens: the most tokens of a batch, padding included, counted on its longer side. A pair that is longer
             than this makes a batch of its own.
         shuffle: False takes all pairs in order of length, the same batches in each epoch.
@@ -39,7 +42,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        lengths: Sequence[tuple[int, int]] | np.ndarray,
+        lengths: Sequence[tuple[int, int]] | np.ndarray | StoredLengths,
         batch_tokens: int,
         *,
         shuffle: bool = True,
@@ -53,7 +56,8 @@ class TokenBudgetSampler(Sampler[list[int]]):
             raise ValueError(f"batch_tokens and pool_batches are at least 1, not {batch_tokens} and {pool_batches}")
         if not 0 <= shard < shards or 0 < len(lengths) < shards:
             raise ValueError(f"shard {shard} of {shards} cannot be taken of {len(lengths)} pairs")
-        self._lengths = lengths if isinstance(lengths, np.ndarray) else np.array(lengths, np.int64).reshape(-1, 2)
+        in_parts = isinstance(lengths, (np.ndarray, StoredLengths))
+        self._lengths: Any = lengths if in_parts else np.array(lengths, np.int64).reshape(-1, 2)
         self._batch_tokens = batch_tokens * shards
         self._shards, self._shard = shards, shard
         self._shuffle = shuffle

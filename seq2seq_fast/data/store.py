@@ -38,7 +38,7 @@ class PairStore(Dataset[EncodedPair]):
         check: compare its files with their checksums.
 
     Attributes:
-        lengths: int32 [N, 2], the pieces of each pair's source and target, with begin and end pieces, on disk.
+        lengths: the pieces of each pair's source and target, with begin and end pieces, on disk.
         left_out: how many pairs the length filter has left out, by its reasons.
 
     Raises:
@@ -57,7 +57,7 @@ class PairStore(Dataset[EncodedPair]):
             # Version 0.1.0 has the sum alone.
             reasons = about.get("reasons", {f"{EMPTY} or {TOO_LONG}": about["left_out"]})
             self.left_out: Counter[str] = Counter(reasons)
-            self.lengths = self._map("lengths", np.int32, (count, 2))
+            self.lengths = StoredLengths(self, self._map("lengths", np.int32, (count, 2)))
             self._numbers = self._map("numbers", np.int64, (count,))
             self._ends = self._map("ends", np.int64, (count,))
             self._pieces = self._map("pieces", np.dtype(about["dtype"]), (pieces,))
@@ -83,15 +83,47 @@ class PairStore(Dataset[EncodedPair]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> EncodedPair:
-        # Asked of the files each time: a page that is no longer there would end the process without a word.
+    def check_sizes(self) -> None:
+        """Ask for the files' sizes before each reading: a page that is gone would end the process without a word.
+
+        Raises:
+            InputError: one has another size than it had.
+        """
         for name, size in self._sizes.items():
-            if os.stat(self._folder / name).st_size != size:
-                raise InputError(f"{self._folder / name}: was cut or changed while it was read: delete the folder")
-        source, target = self.lengths[index].tolist()
+            path = self._folder / name
+            try:
+                found = path.stat().st_size
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+            if found != size:
+                raise InputError(f"{path}: was cut or changed while it was read: delete the folder")
+
+    def __getitem__(self, index: int) -> EncodedPair:
+        source, target = self.lengths[index].tolist()  # which checks the sizes
         end = int(self._ends[index])
         pieces = self._pieces[end - source - target : end].tolist()
         return EncodedPair(pieces[:source], pieces[source:], int(self._numbers[index]))
+
+
+class StoredLengths:
+    """The lengths of a store's pairs, int32 [N, 2], read from the disk where and when they are asked for.
+
+    Raises (when read):
+        InputError: a file of the store has been cut.
+    """
+
+    def __init__(self, store: PairStore, mapped: np.ndarray) -> None:
+        self._store, self._mapped = store, mapped
+
+    def __len__(self) -> int:
+        return len(self._mapped)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        self._store.check_sizes()
+        return np.array(self._mapped[places])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.int32, copy=False)
 
 
 def _reopen(folder: Path) -> PairStore:

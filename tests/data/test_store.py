@@ -5,6 +5,7 @@ import json
 import pickle
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,9 @@ PAIRS = [SentencePair(" ".join(WORDS[: i % 9]), " ".join(WORDS[: (5 * i) % 9])) 
 
 
 def same(store, dataset):
-    return list(store) == list(dataset) and store.lengths.tolist() == [list(pair) for pair in dataset.lengths]
+    return list(store) == list(dataset) and np.asarray(store.lengths).tolist() == [
+        list(pair) for pair in dataset.lengths
+    ]
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -129,6 +130,26 @@ def test_a_cache_that_is_cut_while_it_is_read_is_one_line(trained, tmp_path, nam
     file.write_bytes(b"")
     with pytest.raises(InputError, match=rf"{name}\.bin: was cut or changed while it was read"):
         store[3]
+
+
+def test_lengths_that_are_cut_before_batches_are_planned_are_one_line(trained, tmp_path):
+    from seq2seq_fast.data import PairStore, TokenBudgetSampler
+
+    shutil.copytree(trained[2], tmp_path / "c")
+    [file] = (tmp_path / "c").glob("*/lengths.bin")
+    store = PairStore(file.parent)
+    sampler = TokenBudgetSampler(store.lengths, 100)
+    assert list(sampler)
+    file.write_bytes(b"")
+    for plan in (
+        list,
+        len,
+        lambda _: TokenBudgetSampler(store.lengths, 100),
+        lambda _: np.ascontiguousarray(store.lengths),
+    ):
+        sampler.set_epoch(1)
+        with pytest.raises(InputError, match=r"lengths\.bin: was cut or changed while it was read"):
+            plan(sampler)
 
 
 def test_a_model_replaced_by_another_shape_loads_wherever_the_process_was_killed(trained, tmp_path, monkeypatch):
