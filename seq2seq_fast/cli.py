@@ -104,10 +104,13 @@ def _check_backend() -> None:
     from seq2seq_fast.data import InputError
     from seq2seq_fast.ops.backends import backends
 
-    name, known = os.environ.get("SEQ2SEQ_FAST_BACKEND"), backends()
-    if name and name not in known:
+    name = os.environ.get("SEQ2SEQ_FAST_BACKEND")
+    if not name:
+        return
+    known = backends()
+    if name not in known:
         raise InputError(f"SEQ2SEQ_FAST_BACKEND={name} is no backend; there are {', '.join(known)}")
-    if name and not known[name].usable:
+    if not known[name].usable:
         raise InputError(f"SEQ2SEQ_FAST_BACKEND={name} cannot run here: {known[name].reason}")
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +22,7 @@ from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.files import replace, sync
+from seq2seq_fast.locks import locked
 from seq2seq_fast.progress import Progress, tell
 
 _FORMAT = 1
@@ -176,45 +175,13 @@ def open_store(
         return PairStore(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(Path(f"{folder}.lock")):
+        with locked(Path(f"{folder}.lock"), lambda other: tell(f"{folder}: waiting for {other}, which makes it")):
             if not folder.is_dir():
                 with Progress("tokenise", "pairs", shown=progress) as shown:
                     write_store(folder, corpus, source, target, shown, max_length=max_length, workers=workers)
     except OSError as error:
         raise cannot_write(f"data.cache {folder}", error) from error
     return PairStore(folder)
-
-
-_locks: set[int] = set()
-
-
-def _close_locks() -> None:
-    # A lock is held as long as any process has its file open: one that is forked must not keep it beyond its parent.
-    while _locks:
-        os.close(_locks.pop())
-
-
-os.register_at_fork(after_in_child=_close_locks)
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; where another process has it, say so and wait until that ends, however it does."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    _locks.add(lock)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(lock, 20).decode(errors="replace").strip()
-            tell(f"{path.with_suffix('')}: waiting for process {holder or 'of another training'}, which makes it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        _locks.discard(lock)
-        os.close(lock)
 
 
 def write_store(

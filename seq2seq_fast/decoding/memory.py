@@ -1,4 +1,4 @@
-"""What tells that a batch needs more memory than there is, and what is done then."""
+"""What tells that there is not enough memory, and what is done with a batch then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import torch
 T = TypeVar("T")
 
 # Of a CPU's memory torch raises errors of no type of their own.
-_SAID = re.compile("can't allocate memory|not enough memory|out of memory|size calculation overflowed|std::bad_alloc")
+_SAID = re.compile(
+    "(can't|cannot) allocate memory|not enough memory|out of memory|size calculation overflowed|bad_alloc",
+    re.IGNORECASE,
+)
 
 
 class OutOfMemory(Exception):

@@ -9,6 +9,7 @@ Environment, read at import:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,10 +74,17 @@ def register_backend(name: str, status: BackendStatus | Callable[[], BackendStat
     _BACKENDS[name] = status
 
 
+_loading = threading.RLock()
+
+
 def _status(name: str) -> BackendStatus:
     status = _BACKENDS[name]
-    if not isinstance(status, BackendStatus):
-        status = _BACKENDS[name] = status()
+    if isinstance(status, BackendStatus):
+        return status
+    with _loading:  # operators are declared once, whichever thread calls first
+        status = _BACKENDS[name]
+        if not isinstance(status, BackendStatus):
+            status = _BACKENDS[name] = status()
     return status
 
 

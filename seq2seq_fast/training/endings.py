@@ -13,11 +13,9 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 
 from seq2seq_fast.data import InputError
-
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory", "bad_alloc")
+from seq2seq_fast.decoding.memory import is_out_of_memory
 
 
 class Interruption(pl.Callback):
@@ -67,7 +65,7 @@ def told_endings(last: Path) -> Iterator[Interruption]:
         raise KeyboardInterrupt(f"interrupted{_goes_on(last)}") from None
     except (MemoryError, BrokenProcessPool, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(one in reason for one in _NO_MEMORY):
+        if is_out_of_memory(error):
             raise InputError(
                 f"there is not enough memory ({reason[:150] or 'MemoryError'}): lower data.batch_tokens, "
                 f"data.max_length or the model's sizes{_goes_on(last)}"

@@ -1,6 +1,7 @@
 """Processes that are killed while they make a store of pairs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_workers_end_with_their_parent_and_the_next_run_says_for_whom_it_waits(t
         workers = children(first)
         second = started(tmp_path, "at once")
         said = second.stderr.readline()
-        assert f": waiting for process {first.pid}, which makes it" in said
+        assert re.search(f": waiting for process {first.pid} on .*, which makes it", said)
         first.send_signal(sign)
         assert second.communicate(timeout=120)[0] == "20\n"
         wait_for(lambda: not any(map(is_running, workers)))

@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
@@ -46,6 +48,29 @@ def test_an_unusable_backend_raises_with_its_reason_and_what_is_available(monkey
         choose_backend("cuda", torch.zeros(1))
     with pytest.raises(ValueError, match=r"serves float32, not torch\.float64"):
         choose_backend("cuda", torch.empty(1, dtype=torch.float64, device="meta").as_subclass(_Cuda))
+
+
+def test_a_backend_is_loaded_once_however_many_threads_call_first(monkeypatch):
+    module = importlib.import_module("seq2seq_fast.ops.backends")
+    monkeypatch.setattr(module, "_BACKENDS", seq2seq_fast.backends())
+    loads, together = [], threading.Barrier(4)
+
+    def load():
+        loads.append(threading.get_ident())
+        time.sleep(0.05)
+        return BackendStatus(True, True, ("cpu",), (torch.float32,))
+
+    def call():
+        together.wait(60)
+        assert choose_backend("slow", torch.zeros(1)) == "slow"
+
+    register_backend("slow", load)
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(loads) == 1
 
 
 class _Cuda(torch.Tensor):

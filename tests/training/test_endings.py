@@ -90,6 +90,10 @@ def test_a_folder_has_one_training_and_is_free_when_that_has_ended(corpus, tmp_p
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "there is not enough memory .CUDA out.*goes on from"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you"), "there is not enough memory"),
         (OSError(12, "Cannot allocate memory"), "there is not enough memory .Cannot allocate"),
+        (
+            RuntimeError("unable to mmap 64 bytes from file </f>: Cannot allocate memory (12)"),
+            "there is not enough memory",
+        ),
         (RuntimeError("DataLoader worker (pid 5) is killed by signal: Killed."), "of data.workers was killed.*resume"),
         (BrokenProcessPool("A process was terminated"), "of data.workers was killed"),
     ],
