@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seq2seq_fast.nn.attention import Attention
 from seq2seq_fast.nn.attention_history import AttentionHistory
 from seq2seq_fast.nn.cells import hidden_of, step_beams
 from seq2seq_fast.nn.decoder_layers import DecoderLayers
@@ -16,6 +17,7 @@ from seq2seq_fast.nn.encoder import EncoderOutput
 from seq2seq_fast.nn.fused_layer import fused_layer
 from seq2seq_fast.nn.location_attention import LocationAttention
 from seq2seq_fast.nn.modules import parameter_dtype
+from seq2seq_fast.nn.origin import check_memory
 from seq2seq_fast.nn.recurrence import mask_hidden, run_recurrence
 from seq2seq_fast.nn.sharding import ForwardMethods
 from seq2seq_fast.ops.attention_decoder import decode_sequence
@@ -103,6 +105,7 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
         check_tokens("tokens", tokens)
         if state.beams is not None:
             raise ValueError(f"whole sequences need a state without beams; this one has {state.beams}")
+        self._check_memory(state)
         embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
         fused = self._fused_layer()
         if not self._is_sequential(fused):
@@ -124,9 +127,15 @@ class AttentionDecoder(ForwardMethods, DecoderLayers):
         beams = () if state.beams is None else (state.beams,)
         check_tensor("tokens", tokens, "[B, K]" if beams else "[B]", state.batch, *beams)
         check_tokens("tokens", tokens)
+        self._check_memory(state)
         embedded = self.dropout(self.embedding(tokens), "embedding", state.masks)
         readout, state, weights = self._advance(embedded, state, need_weights, self._fused_layer())
         return DecoderStep(self.output(readout), state, weights)
+
+    def _check_memory(self, state: DecoderState) -> None:
+        """A memory of other weights must not go unnoticed where an operator takes the attention's place."""
+        if state.memory is not None and isinstance(self.attention, Attention):
+            check_memory(state.memory, self.attention)
 
     def logits(self, readout: Tensor) -> Tensor:
         """readout [..., R] -> logits [..., V]."""

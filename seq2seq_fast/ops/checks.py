@@ -100,11 +100,18 @@ def check_mask(name: str, mask: Tensor, batch: int, source: int, device: torch.d
     if isinstance(mask, Tensor) and mask.dim() == 3 and mask.shape[1] == 1:
         mask = mask.squeeze(1)
     check_tensor(name, mask, "[B, Tx]", batch, source)
-    if mask.dtype != torch.bool:
-        raise TypeError(f"{name} must be boolean, True where a position may be attended; got {mask.dtype}")
+    check_boolean(name, mask)
     if mask.device != device:
         raise ValueError(f"{name} must be on the device of keys, {device}; got {mask.device}")
     return mask
+
+
+def check_boolean(name: str, mask: Tensor) -> None:
+    if mask.dtype != torch.bool:
+        instead = "of one that is added to scores write mask == 0, of ones and zeros mask.bool()"
+        if not mask.dtype.is_floating_point:
+            instead = "write mask.bool()"
+        raise TypeError(f"{name} must be boolean, True where a position may be attended; got {mask.dtype}: {instead}")
 
 
 def check_constant(name: str, tensor: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seq2seq_fast.ops.checks import as_lengths, check_lengths
+from seq2seq_fast.ops.checks import as_lengths, check_boolean, check_lengths
 
 if TYPE_CHECKING:
     from seq2seq_fast.ops.attention_memory import AttentionMemory
@@ -98,8 +98,7 @@ def _check_mask(mask: Tensor, batch: int, queries: int, source: int, device: tor
             f"mask must be [B, Tx] = [{batch}, {source}], [B, 1, Tx] or [B, Tq, Tx] = [{batch}, {queries}, {source}]; "
             f"got shape {tuple(mask.shape)}"
         )
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask must be boolean, True where a position may be attended; got {mask.dtype}")
+    check_boolean("mask", mask)
     if mask.device != device:
         raise ValueError(f"mask must be on the device of keys, {device}; got {mask.device}")
     return mask

@@ -7,8 +7,9 @@ import warnings
 import pytest
 import torch
 
-from seq2seq_fast.nn import AdditiveAttention, DotProductAttention, MultiplicativeAttention
+from seq2seq_fast.nn import AdditiveAttention, DotProductAttention, MultiplicativeAttention, Seq2Seq
 from seq2seq_fast.nn.origin import _origins
+from tests.nn.support import batch_of, tiny
 
 LAYERS = {
     "additive": lambda: AdditiveAttention(6, 6, 4),
@@ -39,6 +40,11 @@ def test_calls_that_cannot_be_meant_say_what_to_write(make):
         layer(query, values.numpy())
     with pytest.raises(TypeError, match=r"memory must be an AttentionMemory, made by layer\.memory.*got Tensor"):
         layer(query, memory=values)
+    with pytest.raises(TypeError, match=r"got torch\.float32: of one that is added to scores write mask == 0"):
+        layer(query, values, mask=torch.zeros(2, 4))
+    for call in (lambda mask: layer(query, values, mask=mask), lambda mask: layer(query, memory=memory, mask=mask)):
+        with pytest.raises(TypeError, match=r"got torch\.int64: write mask\.bool\(\)"):
+            call(torch.ones(2, 4, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"lengths \* 4\)\.round\(\)\.long\(\)"):
         layer(query, values, lengths=torch.tensor([0.5, 1.0]))
 
@@ -85,6 +91,19 @@ def test_a_memory_of_before_the_optimizers_step_is_refused(optimizer):
     optimizer(layer.parameters(), lr=0.1).step()
     with pytest.raises(ValueError, match="again after every step of the optimizer"):
         layer(query, memory=memory)
+
+
+@pytest.mark.parametrize("attention", ["additive", "multiplicative"])
+def test_a_decoders_state_of_before_the_optimizers_step_is_refused(attention):
+    model = Seq2Seq(tiny(attention=attention))
+    source, lengths, target = batch_of(model.config)
+    state = model.start(model.encode(source, lengths))
+    model.step(target[:, 0], state).logits.sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    for call in (lambda: model.step(target[:, 0], state), lambda: model.decoder(target, state)):
+        with pytest.raises(ValueError, match="memory was made before this layer's weights changed"):
+            call()
+    model.step(target[:, 0], model.start(model.encode(source, lengths)))
 
 
 def test_parametrized_inference_and_moved_memories_are_served():
