@@ -73,6 +73,11 @@ class _GatedPool(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        with no_autocast(grads[0].device.type):  # which may be on where backward is called
+            return _GatedPool.gradients(ctx, *grads)
+
+    @staticmethod
+    def gradients(ctx: Any, *grads: Any) -> Any:
         values, *saved, attended, context, scores, logarithm = ctx.saved_tensors
         weights: Any = tuple(saved)
         if torch.is_grad_enabled():  # a second derivative is wanted: the formula's, which differentiates itself

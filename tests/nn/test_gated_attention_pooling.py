@@ -156,6 +156,20 @@ def test_autocast_computes_in_its_dtype():
     torch.testing.assert_close(context.float(), exact, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize("gate", [False, True])
+def test_gradients_are_the_same_where_autocast_is_on_in_backward_too(gate):
+    layer, values = GatedAttentionPooling(5, 4, gate=gate), torch.randn(2, 7, 5)
+    found = []
+    for inside in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            context = layer(values)[0].float().square().sum()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=inside):
+            context.backward()
+        found.append([parameter.grad for parameter in layer.parameters()])
+    assert all(torch.equal(outside, within) for outside, within in zip(*found, strict=True))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
 def test_empty_batches_and_bags(shape):
     layer, values = GatedAttentionPooling(5, 4, 3), torch.randn(*shape, 5, requires_grad=True)
