@@ -99,7 +99,7 @@ class Attention(Operator):
             "query": draw.normal(*query),
             "keys": draw.normal(batch, source, units),
             "values": draw.normal(batch, source, sizes.get("values", 1)),
-            "v": draw.normal(units, scale=2 * units**-0.5),
+            "v": draw.normal(units, scale=2 * max(units, 1) ** -0.5),
         }
         if "values" not in sizes:
             del tensors["values"]

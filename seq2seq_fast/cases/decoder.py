@@ -65,7 +65,7 @@ class Decoder(Operator):
             "keys": draw.normal(batch, source, units),
             "values": draw.normal(batch, source, values),
             "query_weight": draw.weight(units, hidden),
-            "v": draw.normal(units, scale=2 * units**-0.5),
+            "v": draw.normal(units, scale=2 * max(units, 1) ** -0.5),
             "weight_ih": draw.weight(rows, embedding + values),
             "weight_hh": draw.weight(rows, hidden),
             "bias_ih": draw.normal(rows, scale=0.3),

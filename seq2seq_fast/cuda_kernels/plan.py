@@ -120,6 +120,8 @@ def why_not(device: Device, cell: str, reset_after: bool, batch: int, positions:
         return "a GRU whose reset gate works before the product has no kernel of its own: it needs two products a step"
     if units % 8 or hidden % 8:
         return f"{units} attention units and {hidden} hidden units are not both multiples of 8"
+    if not hidden:
+        return "there are no hidden units"
     if not device.cooperative:
         return "the device has no cooperative launch"
     return "" if batch and positions else "there is nothing to attend"

@@ -13,6 +13,7 @@ from tests.ops import (
     test_gru_cell,
     test_lstm_cell,
     test_operators,
+    test_sizes,
 )
 from tests.support.emulated import emulated
 
@@ -24,6 +25,7 @@ MODULES = (
     test_gru_cell,
     test_lstm_cell,
     test_operators,
+    test_sizes,
 )
 IN_FLOAT64 = "gradcheck"  # gradcheck and gradgradcheck; the kernels do not serve float64
 
