@@ -163,7 +163,7 @@ def solve(task: Task, *, steps: int, shown: int, tested: int = 500) -> tuple[Sco
     return result, pairs
 
 
-def options(description: str, main: Callable[..., Score]) -> dict[str, Any]:
+def options(description: str, main: Callable[..., Any]) -> dict[str, Any]:
     """Read the examples' command line: arguments for `main`, with its own defaults."""
     steps = inspect.signature(main).parameters["steps"].default
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

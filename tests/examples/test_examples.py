@@ -1,11 +1,12 @@
 """The worked examples: what they draw, and what they learn."""
 
+import itertools
 import random
 
 import pytest
 import torch
 
-from examples import captioning, question_answering, speech, summarisation
+from examples import captioning, question_answering, routing, speech, summarisation
 from examples.common import Example, Found, Learner, score, word_errors
 from examples.pictures import draw_between_words, draw_over_features
 
@@ -63,6 +64,25 @@ def test_pictures_of_both_kinds_are_drawn(tmp_path):
     over = draw_over_features(torch.rand(5, 8), Found(["a", "b"], weights), tmp_path / "over.png")
     between = draw_between_words([(Example(list("vwxyz"), ["a", "b"]), Found(["a", "b"], weights))], tmp_path / "b.png")
     assert min(over.stat().st_size, between.stat().st_size) > 1000
+
+
+def test_the_best_round_trips_are_the_shortest_of_all_and_pointed_ones_are_round_trips():
+    torch.manual_seed(0)
+    cities = torch.rand(5, 6, 2)
+    orders = torch.tensor([(0, *order) for order in itertools.permutations(range(1, 6))])
+    every = torch.stack([routing.lengths(cities, order.expand(5, 6)) for order in orders])
+    torch.testing.assert_close(routing.lengths(cities, routing.best(cities)), every.min(0).values)
+    pointed, scores = routing.PointerNetwork(size=8)(cities)
+    for trips in (routing.best(cities), routing.nearest(cities), pointed):
+        assert (trips[:, 0] == 0).all() and (trips.sort(1).values == torch.arange(6)).all()
+    assert scores.shape == (5, 5, 6) and (scores[:, :, 0] == -torch.inf).all()
+
+
+@pytest.mark.prove
+def test_a_pointer_network_learns_short_round_trips(tmp_path):
+    result = routing.main(pictures=tmp_path)
+    assert result.pointer < 0.03 < result.nearest
+    assert (tmp_path / "routing.png").stat().st_size > 1000
 
 
 # As `python -m examples.NAME` trains; examples/README.md has the figures.
