@@ -64,7 +64,7 @@ def run(namespace: Namespace) -> None:
     if namespace.input == "-" and is_absent(sys.stdin):
         raise InputError("standard input is closed: name a file to translate")
     translator, search = load(namespace)
-    if not 1 <= namespace.n_best <= search.beam_size:
+    if namespace.n_best < 1 or (namespace.n_best > search.beam_size and not search.sample):
         raise InputError(f"n_best must lie between 1 and search.beam_size, {search.beam_size}; got {namespace.n_best}")
     if namespace.prefix and namespace.prefixes:
         raise InputError("--prefix and --prefixes exclude each other: give one of them")

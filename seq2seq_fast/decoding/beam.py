@@ -13,7 +13,7 @@ from seq2seq_fast.decoding.restrictions import Restrictions
 from seq2seq_fast.decoding.search_step import SearchStep
 
 
-def penalty_of(length: int, alpha: float) -> float:
+def penalty_of(length: float, alpha: float) -> float:
     """Return ``((5 + length) / 6) ** alpha`` (Wu et al. 2016, "Google's Neural Machine Translation System", eq. 14)."""
     return ((5.0 + length) / 6.0) ** alpha
 
@@ -39,6 +39,7 @@ def beam_search(
     beam_size: int = 5,
     length_penalty: float = 1.0,
     coverage_penalty: float = 0.0,
+    patience: float = 0.0,
     n_best: int = 1,
     limits: SearchLimits | None = None,
     no_repeat_ngram: int = 0,
@@ -52,7 +53,7 @@ def beam_search(
     the next position, those that end and are among the ``beam_size`` best are kept as finished, with the score
     ``log P / penalty_of(length, alpha) + beta coverage_of(attended)``; the search for a source is over when no beam's
     log probability, over the penalty of its length so far, beats its ``n_best`` finished ones, or at the longest
-    output. With ``length_penalty`` 0 no translation that the beam could still reach would be better.
+    output. With ``length_penalty`` 0 or ``patience`` 1 no translation that the beam could still reach would be better.
 
     Args:
         model, source, lengths, bos_id, eos_id, limits, no_repeat_ngram, prefixes, need_weights, graphs: as in
@@ -60,23 +61,37 @@ def beam_search(
         beam_size: K, at least 1; 1 gives what `greedy_search` gives, without a coverage penalty.
         length_penalty: the exponent alpha; 0 compares log probabilities, which favours short translations.
         coverage_penalty: the factor beta on what the attention has left out of the source; 0 does without.
+        patience: from 0 to 1, which share of the way from its length so far to the longest output a beam is trusted to
+            grow without losing probability; 0 ends the search soonest.
         n_best: how many hypotheses to return for each source, at most ``beam_size``.
 
     Returns:
         For each source its hypotheses, best score first.
 
     Raises:
-        ValueError: ``beam_size`` or ``n_best`` is out of range, or there is no attention for a coverage penalty.
+        ValueError: ``beam_size``, ``n_best`` or ``patience`` is out of range, or there is no attention for a coverage
+            penalty.
     """
     if not 1 <= n_best <= beam_size:
         raise ValueError(f"n_best must lie between 1 and beam_size; got n_best={n_best}, beam_size={beam_size}")
+    if not 0 <= patience <= 1:
+        raise ValueError(f"patience must lie between 0 and 1; got {patience}")
     if source.shape[0] == 0:
         return []
     restrictions = Restrictions(limits or SearchLimits(), eos_id, no_repeat_ngram=no_repeat_ngram, prefixes=prefixes)
     step = SearchStep(model, source.device, graphs=graphs)
     source = step.pad(source)
     search = _Beams(
-        source, lengths, restrictions, beam_size, length_penalty, coverage_penalty, n_best, eos_id, need_weights
+        source,
+        lengths,
+        restrictions,
+        beam_size,
+        length_penalty,
+        coverage_penalty,
+        patience,
+        n_best,
+        eos_id,
+        need_weights,
     )
     state = start(model, source, lengths).expand(beam_size)
     tokens = torch.full((source.shape[0], beam_size), bos_id, device=source.device)
@@ -109,6 +124,7 @@ class _Beams:
         beam_size: int,
         alpha: float,
         beta: float,
+        patience: float,
         n_best: int,
         eos_id: int,
         keep_weights: bool,
@@ -118,7 +134,7 @@ class _Beams:
         self._restrictions = restrictions
         self._lengths, self._most = lengths.tolist(), restrictions.most(lengths).tolist()
         self._beam_size, self._alpha, self._beta, self._n_best, self._eos_id = beam_size, alpha, beta, n_best, eos_id
-        self._keep_weights = keep_weights
+        self._patience, self._keep_weights = patience, keep_weights
         self._rows = list(range(batch))
         self._active = [True] * batch
         # All beams of a source begin alike: only the first may give candidates at the first position.
@@ -209,7 +225,9 @@ class _Beams:
                 self._active[place] = False
             elif len(finished) >= self._n_best:
                 # No coverage is above 0, so none that is still to come can lift a beam above this.
-                self._active[place] = max(scores[place]) / penalty > finished[self._n_best - 1].score
+                # The penalty that it is measured by: a longer translation divides by more.
+                trusted = penalty_of(length + self._patience * (self._most[row] - length), self._alpha)
+                self._active[place] = max(scores[place]) / trusted > finished[self._n_best - 1].score
 
     def _add(self, place: int, beam: int, log_probability: float, penalty: float) -> None:
         row = self._rows[place]

@@ -1,8 +1,8 @@
-"""Greedy search: at each position the most probable piece."""
+"""Greedy search: at each position the most probable piece, or one that is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ def greedy_search(
     prefixes: Sequence[Sequence[int]] | None = None,
     need_weights: bool = False,
     graphs: bool = True,
+    choose: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> list[Hypothesis]:
     """Translate a batch, position by position; sentences that have ended leave it.
 
@@ -37,6 +38,8 @@ def greedy_search(
         no_repeat_ngram, prefixes: see `Restrictions`; what is forced or left over by them keeps its log probability.
         need_weights: whether the hypotheses carry their attention.
         graphs: whether a GPU may replay steps from CUDA graphs, see `SearchStep`.
+        choose: returns the next pieces, int64 [N], of the log probabilities [N, V] of N translations (-inf where a
+            piece is not allowed) and their places [N] in the batch; None takes the most probable. See `Sampler`.
 
     Returns:
         B hypotheses; the score is the log probability.
@@ -57,7 +60,11 @@ def greedy_search(
     for position in range(longest):
         next_piece, state, weights = step(tokens, state, need_weights=need_weights)
         allowed = restrictions.apply(next_piece.unsqueeze(1), outputs[rows, None, :position], rows)
-        best, tokens = allowed.squeeze(1).max(dim=-1)
+        if choose is None:
+            best, tokens = allowed.squeeze(1).max(dim=-1)
+        else:
+            tokens = choose(allowed.squeeze(1), rows)
+            best = allowed.squeeze(1).gather(1, tokens.unsqueeze(1)).squeeze(1)
         log_probabilities[rows] += best * active
         if attention is not None and weights is not None:
             attention[rows, position] = weights.float()

@@ -17,6 +17,7 @@ from seq2seq_fast.decoding.greedy import greedy_search
 from seq2seq_fast.decoding.hypothesis import Hypothesis
 from seq2seq_fast.decoding.memory import OutOfMemory, in_parts
 from seq2seq_fast.decoding.model_folder import load_model_folder
+from seq2seq_fast.decoding.sampling import Sampler
 from seq2seq_fast.decoding.search_config import SearchConfig
 from seq2seq_fast.decoding.sentence_lengths import SentenceError, check_lengths
 from seq2seq_fast.nn import Seq2Seq
@@ -126,7 +127,7 @@ class Translator:
         Args:
             sentences: text.
             config: how to search.
-            n_best: at most the beam size.
+            n_best: at most the beam size; where translations are drawn at random, any number, in the order of scores.
             prefixes: what the translation of each sentence must begin with, in whole pieces; empty text forces nothing.
             need_weights: whether the translations carry the attention.
             told: hears, again and again, how many more sentences are done.
@@ -151,15 +152,18 @@ class Translator:
             raise ValueError(f"prefixes must be one for each of {len(sentences)} sentences; got {len(prefixes)}")
         begins = [self._prefix(prefixes[place], place, config, origin) if prefixes else [] for place in places]
         lengths = [(len(source), 0) for source in sources]
-        budget = max(1, config.batch_tokens // config.beam_size)
+        # What a sentence's random numbers follow from: itself and its number, not its batch.
+        keys = [f"{config.seed} {origin[1] + place}" for place in places]
+        budget = max(1, config.batch_tokens // (n_best if config.sample else config.beam_size))
         if told is not None:
             told(len(sentences) - len(places))
         for batch in TokenBudgetSampler(lengths, budget, shuffle=False):
             rows, forced = [sources[index] for index in batch], [begins[index] for index in batch]
+            seeds = [keys[index] for index in batch]
             try:
                 found = in_parts(
-                    lambda part, rows=rows, forced=forced: self._search(  # type: ignore[misc]
-                        rows[part], forced[part], config, n_best, need_weights or config.replace_unknown
+                    lambda part, rows=rows, forced=forced, seeds=seeds: self._search(  # type: ignore[misc]
+                        rows[part], forced[part], seeds[part], config, n_best, need_weights or config.replace_unknown
                     ),
                     len(rows),
                 )
@@ -205,6 +209,7 @@ class Translator:
         self,
         sources: list[list[int]],
         prefixes: list[list[int]],
+        keys: list[str],
         config: SearchConfig,
         n_best: int,
         need_weights: bool,
@@ -220,6 +225,22 @@ class Translator:
             "need_weights": need_weights,
             "graphs": config.graphs,
         }
+        if config.sample:
+            shared["prefixes"] = [prefix for prefix in prefixes for _ in range(n_best)]
+            drawn = greedy_search(
+                self.model,
+                source.repeat_interleave(n_best, dim=0),
+                lengths.repeat_interleave(n_best),
+                choose=Sampler(
+                    [f"{key} {rank}" for key in keys for rank in range(n_best)],
+                    temperature=config.temperature,
+                    top_k=config.top_k,
+                    top_p=config.top_p,
+                ),
+                **shared,
+            )
+            several = [drawn[first : first + n_best] for first in range(0, len(drawn), n_best)]
+            return [sorted(each, key=lambda one: -one.score) for each in several]
         if config.beam_size == 1 and n_best == 1:
             return [[hypothesis] for hypothesis in greedy_search(self.model, source, lengths, **shared)]
         return beam_search(
@@ -229,6 +250,7 @@ class Translator:
             beam_size=config.beam_size,
             length_penalty=config.length_penalty,
             coverage_penalty=config.coverage_penalty,
+            patience=config.patience,
             n_best=n_best,
             **shared,
         )

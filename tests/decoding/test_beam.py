@@ -1,12 +1,13 @@
 """Beam search."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
 from seq2seq_fast.decoding import SearchLimits, beam_search, greedy_search
-from seq2seq_fast.decoding.beam import penalty_of
+from seq2seq_fast.decoding.beam import _Beams, penalty_of
 from tests.decoding.models import BOS, EOS, small_model, sources
 
 
@@ -125,3 +126,29 @@ def test_arguments_out_of_range_are_refused_and_nothing_gives_nothing():
         with pytest.raises(ValueError, match="n_best must lie between 1 and beam_size"):
             beam_search(small_model(), source, lengths, bos_id=BOS, eos_id=EOS, beam_size=beam_size, n_best=n_best)
     assert beam_search(small_model(), source[:0], lengths[:0], bos_id=BOS, eos_id=EOS) == []
+
+
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_with_patience_no_better_score_is_reachable(alpha, monkeypatch):
+    model = small_model(seed=3, sharpness=8.0, end=3.0)
+    source, lengths = sources(60, seed=3)
+    arguments = {"bos_id": BOS, "eos_id": EOS, "beam_size": 4, "length_penalty": alpha}
+
+    def scores(**settings):
+        found = beam_search(model, source, lengths, **arguments, **settings)
+        return [one[0].score for one in found]
+
+    soon, some, patient = (scores(patience=patience) for patience in (0.0, 0.3, 1.0))
+    begin = _Beams.__init__
+
+    def endless(self, *settings):
+        begin(self, *settings)
+        self._patience = math.inf  # a search that never stops before the longest output
+
+    monkeypatch.setattr(_Beams, "__init__", endless)
+    assert patient == pytest.approx(scores(), abs=1e-5)
+    better = sum(b > a + 1e-5 for a, b in zip(soon, patient, strict=True))
+    assert all(a <= b + 1e-5 <= c + 2e-5 for a, b, c in zip(soon, some, patient, strict=True))
+    assert (better > 0) == (alpha > 0)
+    with pytest.raises(ValueError, match="patience must lie between 0 and 1"):
+        beam_search(model, source, lengths, patience=2.0, **arguments)
