@@ -11,6 +11,7 @@ from torch import Tensor
 from seq2seq_fast.data import InputError, Vocabulary
 from seq2seq_fast.decoding import load_model_folder
 from seq2seq_fast.nn import Seq2SeqConfig
+from seq2seq_fast.training.callbacks import tell_once
 from seq2seq_fast.training.config import VocabularyConfig
 from seq2seq_fast.training.settings import NOT_OF_THE_ARCHITECTURE, SETTINGS, read_settings
 
@@ -41,7 +42,7 @@ def begin_from(folder: str, model: dict[str, Any], vocabulary: VocabularyConfig)
         InputError: there is no such model, or a setting asks for another one.
     """
     found, source, target = load_model_folder(folder)
-    settings = {}
+    settings, taken = {}, []
     for field in fields(Seq2SeqConfig):
         name, own = field.name, getattr(found.config, field.name)
         given = model.get(name, field.default)
@@ -49,7 +50,11 @@ def begin_from(folder: str, model: dict[str, Any], vocabulary: VocabularyConfig)
             continue
         if given not in (field.default, own) and name not in NOT_OF_THE_ARCHITECTURE:
             raise InputError(f"--from {folder}: that model has model.{name} {own}, not {given}: leave the setting out")
+        if given == field.default != own:
+            taken.append(f"model.{name} {own}")
         settings[name] = own if given == field.default else given
+    if taken:  # a default that was asked for looks like one that was not
+        tell_once(f"--from {folder}: what the settings leave at its default is that model's: {', '.join(taken)}")
     record = Path(folder, "training", SETTINGS)
     began = read_settings(record)["vocabulary"] if record.is_file() else {}
     usual = asdict(VocabularyConfig())

@@ -25,11 +25,13 @@ def go(corpus, output, folder, **changes):
     return train(data, vocabulary, changes.get("model", {}), *rest, None, None, str(folder))
 
 
-def test_it_begins_with_the_weights_and_vocabularies_of_the_model_and_steps_of_its_own(begun, tmp_path):
+def test_it_begins_with_the_weights_and_vocabularies_of_the_model_and_steps_of_its_own(begun, tmp_path, capsys):
     corpus, model = begun
     result = go(corpus, tmp_path / "n", model, model={"dropout": 0.3})
     old, new = load_model_folder(model), load_model_folder(tmp_path / "n")
     assert result.steps == 1 and new[0].config.dropout == 0.3
+    [told] = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"--from {model}: ")]
+    assert "model.decoder_hidden_size 24" in told and "model.dropout" not in told
     assert new[0].config.decoder_hidden_size == old[0].config.decoder_hidden_size == 24
     assert [each.serialized() for each in old[1:]] == [each.serialized() for each in new[1:]]
     for name, value in old[0].state_dict().items():
