@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up; what stands in one line knows nothing of its neighbours.
 FLOORS = (
-    ("reference", "raw"),
+    ("reference", "raw", "certificate"),
     ("triton_kernels", "cuda_kernels"),
     ("ops",),
     ("nn",),

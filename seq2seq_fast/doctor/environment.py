@@ -33,6 +33,8 @@ VARIABLES = (
     "SEQ2SEQ_FAST_BACKEND",
     "SEQ2SEQ_FAST_BUILD_CPU",
     "SEQ2SEQ_FAST_BUILD_CUDA",
+    "SEQ2SEQ_FAST_CACHE",
+    "SEQ2SEQ_FAST_CERTIFY",
     "SEQ2SEQ_FAST_CPU_CAPABILITY",
     "SEQ2SEQ_FAST_CPU_LIBRARY",
     "TORCH_CUDA_ARCH_LIST",
@@ -127,6 +129,7 @@ def backend_table() -> list[dict[str, Any]]:
             "devices": list(status.devices),
             "dtypes": [str(dtype).removeprefix("torch.") for dtype in status.dtypes],
             "reason": status.reason,
+            "certificates": list(status.certificates),
         }
         for name, status in seq2seq_fast.backends().items()
     ]

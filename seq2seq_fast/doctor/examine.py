@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 import seq2seq_fast
+from seq2seq_fast import certificate
 from seq2seq_fast.cases import OPERATORS, Operator
 from seq2seq_fast.cases.race import one_line
 from seq2seq_fast.doctor.checks import Target, applicable, run_check
 from seq2seq_fast.doctor.console import Console
 from seq2seq_fast.doctor.environment import describe
 from seq2seq_fast.doctor.report import CHECK_NOTE, timing_note
-from seq2seq_fast.doctor.results import Findings
+from seq2seq_fast.doctor.results import Check, Findings
 from seq2seq_fast.doctor.timings import Settings, time_operator
-from seq2seq_fast.ops import use_tf32
+from seq2seq_fast.ops import one_launch, use_tf32
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # A machine whose cores are this busy gives timings that mean little.
@@ -56,6 +58,7 @@ def examine(plan: Plan, findings: Findings, console: Console) -> None:
     began = time.perf_counter()
     try:
         with use_tf32(False):  # which would be measured in place of the operators
+            _try_one_launch(plan, findings, console)
             served = _served(plan, findings)
             console.section(f"Checks on {plan.device.type}")
             console.note(CHECK_NOTE)
@@ -85,6 +88,26 @@ def _served(plan: Plan, findings: Findings) -> dict[str, list[torch.dtype]]:
             if reason:
                 findings.leave_out(f"backend {name} in {str(dtype).removeprefix('torch.')}", reason)
     return served
+
+
+def _try_one_launch(plan: Plan, findings: Findings, console: Console) -> None:
+    """Make the certificates anew, each try as a check."""
+    candidates = one_launch.to_try(plan.device.type)
+    if candidates and not certificate.may_try():
+        findings.leave_out("the decoder in one launch, tried in a process of its own", "SEQ2SEQ_FAST_CERTIFY is 0")
+        return
+    for candidate, device in candidates:
+        console.section(f"Certificate of {candidate.backend} on {device}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            verdict = candidate.try_now(device, again=True, progress=console.progress)
+        for warning in caught:
+            findings.leave_out(f"part of the certificate of {candidate.backend} on {device}", str(warning.message))
+        for task, why in verdict.results.items() if verdict is not None else ():
+            named = f"{task.form} {task.passed} in one launch"
+            check = Check(candidate.backend, task.operator, task.dtype, named, worst=None, error=why)
+            findings.checks.append(check)
+            console.check(check)
 
 
 def _run_checks(plan: Plan, served: dict[str, list[torch.dtype]], findings: Findings, console: Console) -> None:

@@ -49,6 +49,8 @@ def environment_rows(environment: dict[str, Any]) -> list[Row]:
     for plan in environment["decoder_plans"]:
         about = f"{plan['device']}, {plan['cell']} decoder in {plan['dtype']} at {plan['sizes']}"
         rows += [(f"{about}, {passed}", plan[passed]) for passed in ("forward", "backward")]
+    for backend in environment["backends"]:
+        rows += [(f"certificate of {backend['name']}", line) for line in backend["certificates"]]
     return rows + [(name, value) for name, value in environment["variables"].items()]
 
 

@@ -1,6 +1,6 @@
 """The public operators: checks once, autograd, choice of backend. One file an operator."""
 
-from seq2seq_fast.ops import cpu, cuda, triton
+from seq2seq_fast.ops import cpu, cuda, one_launch, triton
 from seq2seq_fast.ops.additive_attention import additive_attention, attend
 from seq2seq_fast.ops.additive_score import additive_score
 from seq2seq_fast.ops.attention_decoder import AttentionDecoderOutput, attention_decoder
@@ -15,6 +15,7 @@ from seq2seq_fast.ops.tf32 import use_tf32
 register_backend("cpu", cpu.load())
 register_backend("triton", triton.load)
 register_backend("cuda", cuda.load)
+one_launch.offer("cuda", cuda.CANDIDATE)
 
 __all__ = [
     "AttentionDecoderOutput",

@@ -9,11 +9,12 @@ from torch import Tensor
 from seq2seq_fast import reference
 from seq2seq_fast.ops.additive_attention import fused_source
 from seq2seq_fast.ops.attention_memory import AttentionMemory, attended_positions, make_memory
-from seq2seq_fast.ops.autograd import cast_like, no_autocast
+from seq2seq_fast.ops.autograd import cast_like, needs_grad, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_choice, check_constant, check_tensor
 from seq2seq_fast.ops.derivatives import declare_derivative
 from seq2seq_fast.ops.gru_cell import check_states
+from seq2seq_fast.ops.one_launch import choose_for_one_launch
 from seq2seq_fast.ops.record import register_record
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -77,7 +78,9 @@ def attention_decoder(
         cell: "rnn", "gru" or "lstm".
         reset_after: the form of the GRU, see :func:`seq2seq_fast.gru_cell`.
         need_weights: return the attention weights.
-        backend: "reference", "cpu", "triton" or "cuda"; by default chosen from the device.
+        backend: "reference", "cpu", "triton" or "cuda"; by default chosen from the device. A GPU is served by "cuda"
+            where one launch fits the recurrence and was tried there (see "Backends" in the documentation), else by
+            "triton".
 
     Raises:
         TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
@@ -117,7 +120,11 @@ def decode_sequence(
         (weight_ih, weight_hh, bias_ih, bias_hh), state_mask, memory,
     )  # fmt: skip
     (inputs,) = cast_like(memory.keys, inputs)
-    chosen = choose_backend(backend, inputs)
+    chosen = choose_for_one_launch(
+        backend, inputs, cell=cell, reset_after=reset_after, positions=memory.source_length, units=memory.keys.shape[2],
+        hidden=hidden.shape[1],
+        recorded=needs_grad(inputs, hidden, cell_state, memory.keys, memory.values, *parameters),
+    )  # fmt: skip
     start = (inputs, hidden, cell_state, memory.keys, memory.values)
     with no_autocast(inputs.device.type):
         if chosen == "reference":

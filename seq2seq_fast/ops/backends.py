@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -34,6 +34,7 @@ class BackendStatus:
         dtypes: floating point dtypes it serves.
         reason: why it is not usable, or what to know of it; empty where there is nothing to say.
         refuses: why one device cannot be served, empty if it can. It is asked of no device before a call on it.
+        certificates: what trials on devices have found (:mod:`seq2seq_fast.certificate`), a line each.
     """
 
     built: bool
@@ -42,6 +43,11 @@ class BackendStatus:
     dtypes: tuple[torch.dtype, ...]
     reason: str = ""
     refuses: Callable[[torch.device], str] = field(default=lambda device: "", repr=False, compare=False)
+    find_certificates: Callable[[], Sequence[str]] = field(default=lambda: (), repr=False, compare=False)
+
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        return tuple(self.find_certificates())
 
     def why_not(self, tensor: Tensor) -> str:
         """Why this backend cannot serve the tensor; empty if it can."""
@@ -126,10 +132,14 @@ def check_backend(backend: str | None) -> None:
         raise ValueError(f"backend={backend!r} is unknown; there are {', '.join(map(repr, _BACKENDS))}")
 
 
+def named_backend(backend: str | None) -> str | None:
+    """The backend that a call or its surroundings name; None where the device chooses."""
+    return _preferred if backend is None else backend
+
+
 def choose_backend(backend: str | None, tensor: Tensor) -> str:
     """The backend that serves ``tensor``; raises ValueError where the named one is unknown or cannot."""
-    if backend is None:
-        backend = _preferred
+    backend = named_backend(backend)
     if backend is None:
         return _default(tensor.device, tensor.dtype)
     check_backend(backend)
@@ -155,6 +165,11 @@ def _why_not(backend: str, device: torch.device, dtype: torch.dtype) -> str:
         others = (repr(name) for name in _BACKENDS if not _status(name).why_not_on(device, dtype))
         reason += f"; available here: {', '.join(others)}"
     return reason
+
+
+def serves(backend: str, tensor: Tensor) -> bool:
+    """Whether the backend is known and can serve the tensor."""
+    return backend in _BACKENDS and not _status(backend).why_not(tensor)
 
 
 def raw(backend: str):

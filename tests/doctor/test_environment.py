@@ -40,7 +40,7 @@ def test_a_backend_that_cannot_run_is_described_with_its_reason():
         table = {backend["name"]: backend for backend in environment.backend_table()}
     assert table[name] == {
         "name": name, "built": True, "usable": False, "devices": ["cpu"], "dtypes": ["float32", "float64"],
-        "reason": "no device",
+        "reason": "no device", "certificates": [],
     }  # fmt: skip
 
 
