@@ -22,6 +22,11 @@ _PATTERNS = {
     "others": re.compile(f"[{_OTHERS}]"),
     "hangul": re.compile(f"[{_HANGUL}]"),
 }
+# What ends a sentence, or a part of one, without a space behind it.
+_SIGNS = "\u3001-\u3003\u3008-\u3011\u3014-\u301b\uff01-\uff0f\uff1a-\uff1f\uff61-\uff64"
+_ENDS_WITHOUT_SPACE = re.compile(rf"[{UNSPACED}][^\w{_SIGNS}]*$")
+_BEGINS_WITHOUT_SPACE = re.compile(rf"\W*[{UNSPACED}]")
+_SPACED_OUT = re.compile(f"[{UNSPACED}] +[{UNSPACED}]")
 _LETTER = re.compile(r"[^\W\d_]")
 # So many letters between two spaces no language has on average that puts spaces between words.
 _LONGEST_MEAN_WORD = 20
@@ -73,3 +78,16 @@ def stands_apart(lines: Iterable[str]) -> bool:
         return True
     spaced = sum(len(line.split()) > 1 for line in lines)
     return scripts.word <= 6 and 2 * spaced > len(lines)
+
+
+def join_sentences(texts: Iterable[str]) -> str:
+    """Return sentences as one text: with spaces between them, unless their script puts none there."""
+    texts = [text for text in texts if text]
+    spaced_out = any(_SPACED_OUT.search(text) for text in texts)
+    joined = ""
+    for text in texts:
+        signed = re.search(f"[{_SIGNS}]$", joined) is not None
+        unspaced = _ENDS_WITHOUT_SPACE.search(joined) and _BEGINS_WITHOUT_SPACE.match(text)
+        together = not joined or (not spaced_out and (signed or unspaced))
+        joined += text if together else f" {text}"
+    return joined

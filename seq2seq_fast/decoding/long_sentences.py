@@ -10,6 +10,7 @@ from typing import Any, Literal
 import regex
 
 from seq2seq_fast.data import Vocabulary
+from seq2seq_fast.data.scripts import join_sentences
 from seq2seq_fast.decoding.sentence_lengths import SentenceError, check_lengths
 from seq2seq_fast.decoding.translator import EMPTY, Translation, Translator
 from seq2seq_fast.progress import tell
@@ -121,7 +122,7 @@ def _long(
 def _joined(parts: Sequence[Translation]) -> Translation:
     """The translations of a sentence's parts as one, without attention, which none of them has for the others."""
     return parts[0]._replace(
-        text=" ".join(part.text for part in parts if part.text),
+        text=join_sentences(part.text for part in parts),
         score=sum(part.score for part in parts),
         log_probability=sum(part.log_probability for part in parts),
         source_pieces=[piece for part in parts for piece in part.source_pieces],

@@ -32,11 +32,14 @@ from seq2seq_fast.data import (
     sample,
 )
 from seq2seq_fast.data.encoding import EMPTY, told_left_out
+from seq2seq_fast.data.scripts import stands_apart
 from seq2seq_fast.progress import Progress, tell
 from seq2seq_fast.training.config import DataConfig, OptimizationConfig, VocabularyConfig
 
 # Attention, and the memory for it, grows with the square of a sentence's length.
 _LONGEST_VALIDATED = 5000
+# Lines that tell of a text whether spaces separate its words.
+_LOOKED_AT = 2000
 
 
 class PairDataModule(pl.LightningDataModule):
@@ -267,6 +270,8 @@ def make_vocabularies(
             pairs = sample(shown.over(train), config.sentences, seed)
         _tell_left_out(pairs, shown.done)
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    if config.kind == "words":
+        _tell_unspaced({"source": [] if config.source else sources, "target": [] if config.target else targets})
     if not given:
         for side in range(2):
             if not any(pair[side] for pair in pairs):
@@ -289,6 +294,17 @@ def _tell_left_out(pairs: list[SentencePair], read: int) -> None:
     if empty:
         lines = f"{2 * len(pairs):,} lines of the training pairs"
         tell(f"the vocabulary is built of {lines} ({told_left_out(Counter({EMPTY: empty}))})")
+
+
+@rank_zero_only
+def _tell_unspaced(sides: dict[str, list[str]]) -> None:
+    """Warn of text whose words a vocabulary of words would not find."""
+    unspaced = [side for side, lines in sides.items() if not stands_apart(lines[:_LOOKED_AT])]
+    if unspaced:
+        tell(
+            f"seq2seq-fast: warning: vocabulary.kind words: the {' and '.join(unspaced)} text has no spaces between "
+            "words, so that whole sentences would be words: take vocabulary.kind unigram, bpe or characters"
+        )
 
 
 def _build(lines: list[str], config: VocabularyConfig, progress: bool) -> Vocabulary:

@@ -177,6 +177,11 @@ class TranslationModule(pl.LightningModule):
             for name, gradient in resumed["gradients"].items():
                 parameter = self.get_parameter(name)
                 parameter.grad = gradient.to(parameter.device, parameter.dtype)
+        elif resumed.get("gradients") and self.global_rank == 0:
+            tell(
+                "the checkpoint was written between the batches of one step, by version 0.1.0: the gradients of those "
+                "before it are left out, and that step is of fewer batches"
+            )
         if resumed:
             self._take_settings()
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq_fast.data import InputError, build_vocabulary
+from seq2seq_fast.data.scripts import join_sentences
 from seq2seq_fast.decoding import SearchConfig, Translator
 from seq2seq_fast.decoding.long_sentences import search_each, split
 from tests.decoding.models import small_model
@@ -153,6 +154,21 @@ def test_a_real_allocation_that_fails_is_known():
 def test_parts_end_where_sentences_words_or_letters_do(text, most, parts):
     vocabulary = build_vocabulary([text], "characters", 100)
     assert list(split(text, vocabulary, most + 1)) == parts
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (["Ein Hund.", "", "Zwei Hunde."], "Ein Hund. Zwei Hunde."),
+        (["我看书。", "他睡觉！", "「好。」", "她走"], "我看书。他睡觉！「好。」她走"),
+        (["我用 Python。", "他睡觉"], "我用 Python。他睡觉"),
+        (["ฉันอ่าน", "เขานอน"], "ฉันอ่านเขานอน"),
+        (["我 看 书 。", "他 睡 觉"], "我 看 书 。 他 睡 觉"),
+        (["나는 책을 읽는다.", "그는 잔다."], "나는 책을 읽는다. 그는 잔다."),
+    ],
+)
+def test_translations_of_parts_are_joined_as_their_script_has_it(parts, text):
+    assert join_sentences(parts) == text
 
 
 @given(st.text("ab .。\u0301é", max_size=60), st.integers(2, 9))

@@ -1,5 +1,7 @@
 """Trainings that go on where they have stopped."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -36,7 +38,7 @@ def test_a_training_stopped_within_an_epoch_goes_on_at_the_next_batch(corpus, tm
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_training_stopped_between_the_batches_of_a_step_keeps_their_gradients(corpus, tmp_path, monkeypatch):
+def test_a_training_stopped_between_the_batches_of_a_step_keeps_their_gradients(corpus, tmp_path, monkeypatch, capsys):
     same = {
         "optimization": {"schedule": "constant", "accumulate": 3},
         "model": {"dropout": 0.3},
@@ -54,9 +56,16 @@ def test_a_training_stopped_between_the_batches_of_a_step_keeps_their_gradients(
         train(*settings(corpus, tmp_path / "parts", **same))
     state = torch.load(tmp_path / "parts/training/checkpoints/last.ckpt", weights_only=True)
     assert state["gradients"], "no gradient was pending: the case is not met"
+    shutil.copytree(tmp_path / "parts", tmp_path / "old")
     train(*settings(corpus, tmp_path / "parts", resume=True, **same))
     whole, parts = weights(tmp_path / "whole")[0], weights(tmp_path / "parts")[0]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert "the gradients of those before it are left out" not in capsys.readouterr().err
+    # Version 0.1.0 does not know the tokens that the gradients are of.
+    del state["group"]
+    torch.save(state, tmp_path / "old/training/checkpoints/last.ckpt")
+    train(*settings(corpus, tmp_path / "old", resume=True, **same))
+    assert capsys.readouterr().err.count("the gradients of those before it are left out") == 1
 
 
 @pytest.mark.parametrize("limit", [{"max_steps": 3}, {"max_epochs": 1}, {"max_steps": 40, "patience": 1}])

@@ -133,6 +133,29 @@ def go_on(corpus, began, output, **changes):
     return train(data, vocabulary, model, optimization, training, forcing, evaluation)
 
 
+@pytest.fixture(scope="module")
+def without(corpus, began, tmp_path_factory):
+    """Return the weights of the training that goes on with these settings, which are trained once."""
+    found = {}
+
+    def weights(others):
+        if str(others) not in found:
+            output = tmp_path_factory.mktemp("without") / "m"
+            go_on(corpus, began, output, **others)
+            found[str(others)] = last(output)["state_dict"]
+        return found[str(others)]
+
+    return weights
+
+
+@pytest.fixture(autouse=True, scope="module")
+def undrawn():
+    """Leave out the picture at the end of each training, which takes longer than its steps."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("seq2seq_fast.training.curves.draw_training", lambda *_: None)
+        yield
+
+
 def last(output):
     return torch.load(output / "training/checkpoints/last.ckpt", weights_only=True)
 
@@ -154,7 +177,7 @@ def test_what_the_training_is_of_is_refused_before_anything_is_lost(corpus, bega
 
 
 @pytest.mark.parametrize("setting", OTHER_WEIGHTS)
-def test_what_trains_otherwise_takes_effect(corpus, began, tmp_path, setting):
+def test_what_trains_otherwise_takes_effect(corpus, began, without, tmp_path, setting):
     value, others = OTHER_WEIGHTS[setting]
     go_on(corpus, began, tmp_path / "with", **joined(setting, value, others))
     if setting in ("data.train_source", "data.train_target", "data.train_alignment"):
@@ -165,8 +188,7 @@ def test_what_trains_otherwise_takes_effect(corpus, began, tmp_path, setting):
         others = others | {"data": {"train_alignment": "train.align"}}
     elif setting.startswith("teacher_forcing.decay"):
         others = {}
-    go_on(corpus, began, tmp_path / "without", **others)
-    ours, theirs, old = (last(folder)["state_dict"] for folder in (tmp_path / "with", tmp_path / "without", began))
+    ours, theirs, old = last(tmp_path / "with")["state_dict"], without(others), last(began)["state_dict"]
     assert any(not torch.equal(ours[name], value) for name, value in theirs.items()), "the setting changed nothing"
     assert any(not torch.equal(ours[name], value) for name, value in old.items()), "nothing was trained"
 

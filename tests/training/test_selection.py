@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from seq2seq_fast.data import InMemoryCorpus, SentencePair
 from seq2seq_fast.decoding import Translator
 from seq2seq_fast.evaluation import score
+from seq2seq_fast.training import VocabularyConfig
 from seq2seq_fast.training.checkpoints import Validation, kept_checkpoints
+from seq2seq_fast.training.data_module import make_vocabularies
 from seq2seq_fast.training.module import TranslationModule
 from seq2seq_fast.training.run import train
 from tests.training.corpora import settings, write_corpus
@@ -137,3 +140,14 @@ def test_every_pair_left_out_is_counted_by_its_reason(corpus, tmp_path, capsys, 
     told = capsys.readouterr().out
     assert "30 training pairs (5 left out: 3 empty, 2 longer than data.max_length), " in told
     assert "validation pairs (0 left out; 1 empty on a side, validated as they are); " in told
+
+
+def test_words_of_text_without_spaces_are_warned_of_once(tmp_path, capsys):
+    for kind in ("words", "characters"):
+        for target in ("我看一本很长的书。", "Ich lese ein langes Buch."):
+            pairs = InMemoryCorpus([SentencePair("I read a long book.", target)] * 20)
+            make_vocabularies(VocabularyConfig(kind=kind, size=50, joint=False), pairs)
+            told = capsys.readouterr().err
+            wanted = kind == "words" and target.startswith("我")
+            assert told.count("vocabulary.kind words: the target text has no spaces between words") == wanted
+            assert ("take vocabulary.kind unigram, bpe or characters" in told) is wanted
