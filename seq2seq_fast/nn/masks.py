@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seq2seq_fast.ops.checks import check_lengths, check_mask
+from seq2seq_fast.ops.positions import inside_lengths
 
 
 def attended_positions(
@@ -23,11 +23,6 @@ def attended_positions(
     lengths = check_lengths(lengths, batch, source, values.device)
     inside = inside_lengths(values, lengths)
     return lengths, inside if mask is None else inside & mask
-
-
-def inside_lengths(sequences: Tensor, lengths: Tensor) -> Tensor:
-    """[B, T] bool for sequences [B, T, ...]: True before each length."""
-    return torch.arange(sequences.shape[1], device=sequences.device) < lengths.unsqueeze(1)
 
 
 def zero_where_masked(values: Tensor, attended: Tensor | None) -> Tensor:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq_fast.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell, hidden_of, map_state
-from seq2seq_fast.nn.masks import inside_lengths, zero_where_masked
+from seq2seq_fast.nn.masks import zero_where_masked
 from seq2seq_fast.nn.modules import is_plain
 from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend
+from seq2seq_fast.ops.positions import inside_lengths
 from seq2seq_fast.ops.recurrent_sequence import recurrent_sequence
 
 # Its sigmoid is exactly 1 and its negative's exactly 0 in every dtype, whatever sane number is added to it.

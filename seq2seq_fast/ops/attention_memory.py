@@ -12,6 +12,7 @@ from seq2seq_fast.ops.autograd import autocast_to, cast, no_autocast
 from seq2seq_fast.ops.backends import choose_backend, raw
 from seq2seq_fast.ops.checks import check_alike, check_lengths, check_mask, check_tensor
 from seq2seq_fast.ops.derivatives import declare_derivative
+from seq2seq_fast.ops.positions import inside_lengths
 from seq2seq_fast.ops.record import Record, register_record
 
 
@@ -126,7 +127,7 @@ def attended_positions(keys: Tensor, lengths: Tensor | None, mask: Tensor | None
     """``lengths`` and ``mask`` together, [B, Tx] bool; None where every position is attended."""
     if lengths is None:
         return mask
-    inside = torch.arange(keys.shape[1], device=keys.device) < lengths.unsqueeze(1)
+    inside = inside_lengths(keys, lengths)
     return inside if mask is None else inside & mask
 
 

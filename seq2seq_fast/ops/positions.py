@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seq2seq_fast.ops.checks import as_lengths, check_boolean, check_lengths
+from seq2seq_fast.ops.checks import as_lengths, check_lengths, check_mask
 
 if TYPE_CHECKING:
     from seq2seq_fast.ops.attention_memory import AttentionMemory
@@ -54,7 +54,7 @@ def positions_of(
     lengths = as_lengths(lengths)
     if lengths is not None:
         lengths = _check_lengths(lengths, batch, queries, source, keys.device)
-        attended = _both(attended, torch.arange(source, device=keys.device) < lengths.unsqueeze(2))
+        attended = _both(attended, inside_lengths(keys, lengths))
     if mask is not None:
         mask = _check_mask(mask, batch, queries, source, keys.device)
         attended = _both(attended, mask)
@@ -66,6 +66,11 @@ def positions_of(
         own_lengths = torch.minimum(memory.lengths, own_lengths)
     own_mask = _both(memory.mask, None if mask is None else mask[:, 0])
     return Positions(memory.lengths if own_lengths is None else own_lengths, own_mask, attended)
+
+
+def inside_lengths(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """[..., T] bool for sequences [B, T, ...] and lengths [...]: True before each length."""
+    return torch.arange(sequences.shape[1], device=sequences.device) < lengths.unsqueeze(-1)
 
 
 def _with_queries(attended: Tensor | None) -> Tensor | None:
@@ -98,7 +103,4 @@ def _check_mask(mask: Tensor, batch: int, queries: int, source: int, device: tor
             f"mask must be [B, Tx] = [{batch}, {source}], [B, 1, Tx] or [B, Tq, Tx] = [{batch}, {queries}, {source}]; "
             f"got shape {tuple(mask.shape)}"
         )
-    check_boolean("mask", mask)
-    if mask.device != device:
-        raise ValueError(f"mask must be on the device of keys, {device}; got {mask.device}")
-    return mask
+    return check_mask("mask", mask.flatten(0, 1), mask.shape[0] * mask.shape[1], source, device).view(mask.shape)
