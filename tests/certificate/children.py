@@ -15,6 +15,9 @@ def main(behaviours):
     """What a task's form or pass does: "lstm=hang", "backward=crash", "start=crash"; all else is right."""
     does = dict(word.split("=") for word in behaviours if "=" in word)
     tasks = json.loads(sys.stdin.readline())
+    if "count" in does:
+        with open(does["count"], "a") as file:
+            file.write("tried\n")
     act(does.get("start", ""))
     answer(ready=True)
     for number, (_, form, _, way) in enumerate(tasks):
@@ -23,9 +26,6 @@ def main(behaviours):
         answer(end=number, wrong="off by 3" if "wrong" in (does.get(form), does.get(way)) else "")
         if does.get(form) == "lose":
             return
-    if "count" in does:
-        with open(does["count"], "a") as file:
-            file.write("tried\n")
 
 
 def act(behaviour):
