@@ -256,10 +256,10 @@ def attend_one_query_backward(
     given = (query, source.keys, source.values, source.v)
     wanted = tuple(torch.empty_like(t) if need else None for t, need in zip(given, needs, strict=True))
     grad_query, grad_keys, grad_values, grad_v = wanted
-    weights = weights.view(batch, -1)
+    weights = weights.squeeze(1)
     launches, slopes, deltas = weights_gradient(
-        grad_context.reshape(batch, -1),
-        None if grad_weights is None else grad_weights.reshape(batch, -1),
+        grad_context.squeeze(1),
+        None if grad_weights is None else grad_weights.squeeze(1),
         weights, source, grad_values,
     )  # fmt: skip
     launches()
