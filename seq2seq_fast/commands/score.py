@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from seq2seq_fast.commands.input import blocks, name_of, standard_input
+from seq2seq_fast.commands.input import StandardInput, blocks, name_of
 from seq2seq_fast.commands.output import check_outputs, check_standard_output
 from seq2seq_fast.commands.search import add_search, load
 from seq2seq_fast.streams import is_absent
@@ -200,7 +200,7 @@ def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     from seq2seq_fast.data import InputError, read_lines
 
     name = name_of(path)
-    for number, line in enumerate(standard_input() if path == "-" else read_lines(path), start=1):
+    for number, line in enumerate(StandardInput().lines() if path == "-" else read_lines(path), start=1):
         try:
             record = json.loads(line, parse_constant=_refused)
             for text in (record["source"], *(one["text"] for one in record["translations"])):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
-from seq2seq_fast.commands.input import blocks, name_of, standard_input
+from seq2seq_fast.commands.input import StandardInput, blocks, name_of
 from seq2seq_fast.commands.output import check_standard_output
 from seq2seq_fast.commands.search import add_search, load
 from seq2seq_fast.streams import is_absent
@@ -50,7 +50,10 @@ def make_parser() -> ArgumentParser:
         help="Text file whose line N begins translation N; empty lines force none.",
     )
     parser.add_argument(
-        "--lines", type=int, default=512, help="Lines that are read and translated together; 1 answers each at once."
+        "--lines",
+        type=int,
+        default=512,
+        help="Lines that are read and translated together, fewer where a terminal or a pipe waits for an answer.",
     )
     return parser
 
@@ -68,12 +71,13 @@ def run(namespace: Namespace) -> None:
         raise InputError(f"n_best must lie between 1 and search.beam_size, {search.beam_size}; got {namespace.n_best}")
     if namespace.prefix and namespace.prefixes:
         raise InputError("--prefix and --prefixes exclude each other: give one of them")
-    # A person at the keyboard is answered line by line.
-    lines = 1 if namespace.input == "-" and sys.stdin.isatty() else max(1, namespace.lines)
+    # Whoever waits for an answer, at the keyboard or behind a pipe, gets it at once.
+    source = StandardInput() if namespace.input == "-" else None
+    at_hand = source.at_hand if source else lambda: True
     number = 0
     # On a terminal the translations themselves show how far it is.
     with Progress("translate", "lines", shown=not sys.stdout.isatty()) as shown:
-        for block in blocks(_sentences(namespace), lines):
+        for block in blocks(_sentences(namespace, source), max(1, namespace.lines), at_hand):
             sentences, prefixes = zip(*block, strict=True)
             translations = search_each(
                 translator,
@@ -110,12 +114,12 @@ def _record(number: int, sentence: str, found: list[Translation]) -> dict[str, A
     return {"line": number, "source": sentence, "translations": translations}
 
 
-def _sentences(namespace: Namespace) -> Iterator[tuple[str, str]]:
+def _sentences(namespace: Namespace, source: StandardInput | None) -> Iterator[tuple[str, str]]:
     """Yield each sentence with what its translation must begin with."""
     from seq2seq_fast.data import InputError, read_lines
 
     endless: Any = "cut" if namespace.long == "split" else namespace.long
-    lines = standard_input(endless) if namespace.input == "-" else read_lines(namespace.input, endless)
+    lines = source.lines(endless) if source else read_lines(namespace.input, endless)
     if namespace.prefixes is None:
         for line in lines:
             yield line, namespace.prefix
