@@ -12,7 +12,7 @@ from seq2seq_fast.commands.search import add_search, load
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from seq2seq_fast.decoding import Translator
+    from seq2seq_fast.decoding import Translation, Translator
     from seq2seq_fast.decoding.given import PieceAttention
     from seq2seq_fast.decoding.words import WordAttention
     from seq2seq_fast.evaluation import AlignmentQuality
@@ -27,7 +27,7 @@ def make_parser() -> ArgumentParser:
         usage="seq2seq-fast align MODEL --src FILE [--ref FILE] [--output FILE] [--picture FILE] [--FLAG VALUE ...]",
         exit_on_error=False,
     )
-    add_search(parser)
+    add_search(parser, long=True)
     parser.add_argument("--src", type=str, required=True, help="Source sentences, one a line.")
     parser.add_argument("--ref", type=str, default=None, help="Their translations; without, the model translates.")
     parser.add_argument(
@@ -107,43 +107,80 @@ def _check(namespace: Namespace) -> None:
         check_picture(namespace.picture)
     if namespace.gold is not None and namespace.ref is None:
         raise InputError("--gold judges given translations: give them with --ref")
+    if namespace.ref is not None and namespace.long in ("cut", "split"):
+        raise InputError(f"--long {namespace.long} is for the model's own translations: with --ref give skip or refuse")
     if namespace.translations is not None and namespace.ref is not None:
         raise InputError("--translations and --ref exclude each other: nothing is translated where --ref is given")
 
 
 def _attend(namespace: Namespace, translator: Translator, search: Any) -> list[PieceAttention]:
-    import torch
-
     from seq2seq_fast.data import InputError, read_lines, read_pairs
     from seq2seq_fast.data.files import write_lines
     from seq2seq_fast.decoding.ensemble import has_attention
-    from seq2seq_fast.decoding.given import PieceAttention, attend_to_given
+    from seq2seq_fast.decoding.given import attend_to_given
+    from seq2seq_fast.decoding.long_sentences import search_each
 
     if not has_attention(translator.model):
         raise InputError(f"{namespace.model}: the model has no attention, so it aligns nothing")
     if namespace.ref is not None:
+        pairs: list[tuple[str, str]] = [(pair.source, pair.target) for pair in read_pairs(namespace.src, namespace.ref)]
+        if namespace.long == "skip":
+            pairs = _without_long(translator, pairs, search.max_source_length, namespace.src)
         return attend_to_given(
             translator,
-            read_pairs(namespace.src, namespace.ref),
+            pairs,
             batch_tokens=search.batch_tokens,
             max_length=search.max_source_length,
             origins=(f"{namespace.src}: line", f"{namespace.ref}: line"),
         )
-    sentences = list(read_lines(namespace.src))
+    endless: Any = "cut" if namespace.long == "split" else namespace.long
+    sentences = list(read_lines(namespace.src, endless))
     if not sentences:
         raise InputError(f"{namespace.src}: the file is empty")
     origin = (f"{namespace.src}: line", 1)
-    found = [one[0] for one in translator.search(sentences, search, need_weights=True, origin=origin)]
+    long = namespace.long
+    found = [one[0] for one in search_each(translator, sentences, search, long, need_weights=True, origin=origin)]
     if namespace.translations is not None:
         write_lines(namespace.translations, [one.text for one in found])
-    return [
-        PieceAttention([], [], torch.zeros(0, 1))
-        if one.weights is None
-        else PieceAttention(
-            translator.source_vocabulary.segment(sentence), one.target_pieces, one.weights.float().cpu()
-        )
-        for sentence, one in zip(sentences, found, strict=True)
-    ]
+    return [_attention(translator, sentence, one) for sentence, one in zip(sentences, found, strict=True)]
+
+
+def _without_long(translator: Translator, pairs: list[tuple[str, str]], most: int, name: str) -> list[tuple[str, str]]:
+    """The pairs, empty in the places of those that are too long."""
+    from seq2seq_fast.progress import tell
+
+    kept = []
+    for number, pair in enumerate(pairs, start=1):
+        vocabularies = (translator.source_vocabulary, translator.target_vocabulary)
+        longest = max(len(vocabulary.encode(text)) for vocabulary, text in zip(vocabularies, pair, strict=True))
+        if longest > most:
+            tell(
+                f"seq2seq-fast: warning: {name}: line {number:,} is too long, with {longest:,} pieces: it has no links"
+            )
+        kept.append(("", "") if longest > most else pair)
+    return kept
+
+
+def _attention(translator: Translator, sentence: str, found: Translation) -> PieceAttention:
+    """The attention of a translation, of its parts where the sentence was too long; what was cut off has no links."""
+    import torch
+
+    from seq2seq_fast.decoding.given import PieceAttention
+
+    if found.weights is None:
+        return PieceAttention([], [], torch.zeros(0, 1))
+    vocabulary = translator.source_vocabulary
+    end, unknown = vocabulary.pieces([vocabulary.eos_id, vocabulary.unknown_id])
+    places = [place for place, piece in enumerate(found.source_pieces) if piece != end]
+    ends = [place for place, piece in enumerate(found.source_pieces) if piece == end]
+    pieces, segments = [found.source_pieces[place] for place in places], vocabulary.segment(sentence)
+    # The text of unknown pieces too, unless a word that was cut in two has other pieces.
+    same = len(segments) >= len(pieces) and all(
+        piece in (segment, unknown) for piece, segment in zip(pieces, segments, strict=False)
+    )
+    weights = found.weights.float().cpu()
+    weights = torch.cat([weights[:, places], weights[:, ends].sum(1, keepdim=True)], dim=1)
+    return PieceAttention(segments[: len(pieces)] if same else pieces, found.target_pieces, weights)
 
 
 def _draw(namespace: Namespace, found: Sequence[WordAttention]) -> None:

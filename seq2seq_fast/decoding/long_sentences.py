@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Literal
 
 import regex
+import torch
 
 from seq2seq_fast.data import Vocabulary
 from seq2seq_fast.data.scripts import join_sentences
@@ -120,14 +121,15 @@ def _long(
 
 
 def _joined(parts: Sequence[Translation]) -> Translation:
-    """The translations of a sentence's parts as one, without attention, which none of them has for the others."""
+    """The translations of a sentence's parts as one; each attends to its own part alone."""
+    attended = [part.weights for part in parts if part.weights is not None]
     return parts[0]._replace(
         text=join_sentences(part.text for part in parts),
         score=sum(part.score for part in parts),
         log_probability=sum(part.log_probability for part in parts),
         source_pieces=[piece for part in parts for piece in part.source_pieces],
         target_pieces=[piece for part in parts for piece in part.target_pieces],
-        weights=parts[0].weights if len(parts) == 1 else None,
+        weights=torch.block_diag(*attended) if len(attended) == len(parts) else None,
     )
 
 

@@ -98,3 +98,27 @@ def test_a_user_error_is_one_line(model, text, tmp_path, capsys, monkeypatch, ar
     err = capsys.readouterr().err
     assert message in err and len(err.splitlines()) == 1 and text.read_text().startswith("ein Hund")
     assert {path.name for path in tmp_path.iterdir()} == {"text", "far"}
+
+
+@pytest.mark.parametrize("long", ["cut", "split", "skip"])
+def test_long_sentences_are_done_with_as_asked_and_lines_keep_their_places(model, tmp_path, capsys, long):
+    text, short = tmp_path / "text", LINES[0]
+    text.write_text(f"{short}\n{short} . {short} .\n{short}\n", encoding="utf-8")
+    most = len(Translator.load(model).source_vocabulary.encode(f"{short} ."))
+    flags = ("--search.max_source_length", most, "--long", long, "--threshold", 0, "--search.min_length", 3)
+    assert run(model, "--src", text, "--translations", tmp_path / "out", *flags) == 0
+    out, err = capsys.readouterr()
+    (tmp_path / "links").write_text(out)
+    first, second, third = read_pharaoh(tmp_path / "links")
+    translations = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+    assert first == third and err.count("line 2 is too long") == 1 and len(err.splitlines()) == 1
+    words, sources = len(translations[1].split()), len(short.split()) + 1
+    assert {target for _, target in second} == set(range(words))
+    wanted = {"cut": sources, "split": 2 * sources, "skip": 0}[long]
+    assert {source for source, _ in second} == set(range(wanted))
+    reference = ("--ref", text, "--src", text, *flags)
+    assert run(model, *reference) == (0 if long == "skip" else 2)
+    out, err = capsys.readouterr()
+    assert (
+        ("line 2 is too long" in err and out.splitlines()[1] == "") if long == "skip" else "with --ref give skip" in err
+    )
