@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from seq2seq_fast.certificate.subject import Subject
 from seq2seq_fast.certificate.trial import CannotTry, Limits, Progress, try_tasks
@@ -91,22 +91,24 @@ def _in_turn(subject: Subject, again: bool, limits: Limits, tried: Callable[[], 
         return _unkept(tried(), error)
     end = time.monotonic() + limits.start + limits.all + limits.task
     while True:
-        try:
-            with locked(lock):
-                found = None if again else read(subject)
-                if found is None:
-                    found = tried()
-                    try:
-                        write(found)
-                    except OSError as error:
-                        return _unkept(found, error)
-                return found
-        except Taken as holder:
-            if time.monotonic() > end:
-                raise CannotTry(f"{holder}, which tries it, does not come to an end") from None
-            time.sleep(0.1)
-        except OSError as error:  # of the lock alone
-            return _unkept(tried(), error)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(lock))
+            except Taken as holder:
+                if time.monotonic() > end:
+                    raise CannotTry(f"{holder}, which tries it, does not come to an end") from None
+                time.sleep(0.1)
+                continue
+            except OSError as error:  # of the lock alone
+                return _unkept(tried(), error)
+            found = None if again else read(subject)
+            if found is None:
+                found = tried()
+                try:
+                    write(found)
+                except OSError as error:
+                    return _unkept(found, error)
+            return found
 
 
 def _unkept(verdict: Verdict, error: OSError) -> Verdict:

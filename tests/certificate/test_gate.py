@@ -56,6 +56,19 @@ def test_what_cannot_be_kept_serves_this_process(cache):
         assert obtained().passes(*TASKS)
 
 
+def test_an_error_of_a_trial_is_not_taken_for_one_of_the_lock(monkeypatch):
+    tries = []
+
+    def fail(*_):
+        tries.append(1)
+        raise OSError("the terminal has gone")
+
+    monkeypatch.setattr("seq2seq_fast.certificate.gate.try_tasks", fail)
+    with pytest.raises(OSError, match="terminal has gone"):
+        obtained()
+    assert len(tries) == 1
+
+
 def test_a_warning_names_what_failed_and_what_to_do():
     verdict = Verdict(SUBJECT, dict.fromkeys(TASKS, ""))
     with warnings.catch_warnings():
