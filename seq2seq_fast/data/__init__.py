@@ -10,8 +10,7 @@ from seq2seq_fast.data.pharaoh import GoldAlignment, Links, pharaoh_line, read_p
 from seq2seq_fast.data.ranges import check_ranges
 from seq2seq_fast.data.store import PairStore, open_store
 from seq2seq_fast.data.text import SentencePair, read_lines, read_pairs
-from seq2seq_fast.data.vocabularies import VocabularyKind, build_vocabulary, load_vocabulary
-from seq2seq_fast.data.vocabulary import Vocabulary
+from seq2seq_fast.data.vocabulary import Vocabulary, VocabularyKind, build_vocabulary, load_vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
 
 __all__ = [

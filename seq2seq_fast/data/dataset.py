@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.encoding import EMPTY, EncodedPair, encode_pairs
 from seq2seq_fast.data.text import SentencePair
-from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
 from seq2seq_fast.progress import Progress
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.pharaoh import Links
 from seq2seq_fast.data.text import SentencePair
-from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_alignment import WordAlignments
 
 _BLOCK = 5000

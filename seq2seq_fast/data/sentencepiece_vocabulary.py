@@ -10,8 +10,8 @@ from typing import Literal
 
 import sentencepiece
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.errors import InputError
-from seq2seq_fast.data.vocabulary import Vocabulary
 
 # The trainer's, in bytes.
 _LONGEST_LINE = 4192

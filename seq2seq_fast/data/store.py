@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from torch.utils.data import Dataset
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.corpora import Corpus
 from seq2seq_fast.data.encoding import EMPTY, TOO_LONG, EncodedPair, encode_blocks
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.files import cannot_write
 from seq2seq_fast.data.text import SentencePair
-from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.files import replace, sync
 from seq2seq_fast.locks import locked
 from seq2seq_fast.progress import Progress, tell

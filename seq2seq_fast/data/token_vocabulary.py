@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, Literal, cast
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.errors import InputError
-from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_pattern import SPACE, word_pattern
 
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")

@@ -1,62 +1,56 @@
-"""What every vocabulary offers: text to piece numbers and back, and a file that holds it."""
+"""Vocabularies of every kind, built from text or loaded from a file."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Literal
 
-from seq2seq_fast.data.files import whole_file
+from seq2seq_fast.data.base_vocabulary import Vocabulary
+from seq2seq_fast.data.errors import InputError
+from seq2seq_fast.data.token_vocabulary import TokenVocabulary
+
+__all__ = ["Vocabulary", "VocabularyKind", "build_vocabulary", "load_vocabulary"]
+
+VocabularyKind = Literal["bpe", "unigram", "words", "characters"]
 
 
-class Vocabulary(ABC):
-    """A mapping from text to piece numbers, 0 to ``len(vocabulary) - 1``.
+def build_vocabulary(lines: Iterable[str], kind: VocabularyKind, size: int) -> Vocabulary:
+    """Build a vocabulary of at most ``size`` pieces from text.
 
-    Attributes:
-        pad_id, unknown_id, bos_id, eos_id: the numbers of padding, of pieces not in the vocabulary, of the begin and
-            of the end of a sentence.
-        suffix: the ending of the file that `save` writes.
+    Args:
+        lines: the sentences of the training set (of both languages for a joint vocabulary).
+        kind: "bpe" or "unigram" (sentencepiece), "words" or "characters".
+        size: the number of pieces with the four special ones; fewer where the text does not give as many.
+
+    Raises:
+        InputError: the text is too small for any vocabulary of this kind.
     """
+    if kind == "bpe" or kind == "unigram":
+        from seq2seq_fast.data.sentencepiece_vocabulary import SentencePieceVocabulary
 
-    pad_id: int
-    unknown_id: int
-    bos_id: int
-    eos_id: int
-    suffix: ClassVar[str]
+        return SentencePieceVocabulary.build(lines, kind, size)
+    return TokenVocabulary.build(lines, kind, size)
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """Return the number of pieces, the special ones included."""
 
-    @abstractmethod
-    def encode(self, text: str) -> list[int]:
-        """Return the numbers of the text's pieces, without begin and end of sentence."""
+def load_vocabulary(stem: str | Path) -> Vocabulary:
+    """Load the vocabulary that was saved under ``stem`` (or the full name of its file), whatever its kind.
 
-    @abstractmethod
-    def segment(self, text: str) -> list[str]:
-        """Return the text of each piece that `encode` gives, ``▁`` for a space before it; unknown ones keep theirs."""
+    Raises:
+        InputError: there is no such file or it holds no vocabulary.
+    """
+    stem = Path(stem)
+    for path in (stem, Path(f"{stem}.model"), Path(f"{stem}.json")):
+        if path.is_file():
+            break
+    else:
+        raise InputError(f"{stem}: no vocabulary (neither {stem.name}.model nor {stem.name}.json is there)")
+    if path.suffix == ".json":
+        try:
+            return TokenVocabulary.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not a vocabulary ({error})") from None
+    from seq2seq_fast.data.sentencepiece_vocabulary import SentencePieceVocabulary
 
-    @abstractmethod
-    def decode(self, ids: Sequence[int], unknown: Sequence[str] | None = None) -> str:
-        """Return the text of piece numbers; padding, begin and end of sentence give nothing.
-
-        Args:
-            ids: the numbers.
-            unknown: for each unknown piece among them, in order, the text to put in its place, as `segment` writes it.
-        """
-
-    @abstractmethod
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return each piece as it is written, ``▁`` standing for the space before a word."""
-
-    @abstractmethod
-    def serialized(self) -> bytes:
-        """Return the bytes of the vocabulary's file."""
-
-    def save(self, stem: str | Path) -> Path:
-        """Write the vocabulary to ``stem`` with its own suffix added, and return the path."""
-        path = Path(f"{stem}{self.suffix}")
-        with whole_file(path) as partial:
-            partial.write_bytes(self.serialized())
-        return path
+    return SentencePieceVocabulary.load(path)

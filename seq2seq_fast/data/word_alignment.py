@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from seq2seq_fast.data.base_vocabulary import Vocabulary
 from seq2seq_fast.data.errors import InputError
 from seq2seq_fast.data.pharaoh import Links
 from seq2seq_fast.data.text import SentencePair
 from seq2seq_fast.data.token_vocabulary import tokenize
-from seq2seq_fast.data.vocabulary import Vocabulary
 from seq2seq_fast.data.word_pattern import SPACE
 
 WordUnit = Literal["spaces", "signs"]
