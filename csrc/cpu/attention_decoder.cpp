@@ -1,6 +1,8 @@
 // attention_decoder_forward: the products with all inputs, then the recurrence.
 #include "attention_decoder.h"
 
+#include "attention_tensors.h"
+
 namespace seq2seq_fast::cpu {
 namespace {
 
@@ -33,10 +35,10 @@ DecoderTensors::DecoderTensors(const Tensor& inputs_, const Tensor& state_, cons
       keys(widen(keys_, type)),
       values(widen(values_, type)),
       exponentials(widen(exponentials_, type)),
-      in_range(in_range_.contiguous()),
       query_weight(widen(query_weight_, type)),
       query_bias(widen(query_bias_, type)),
       v(widen(v_, type)),
+      in_range(served_by_exponentials(in_range_, v)),
       weight_ih(widen(weight_ih_, type)),
       weight_hh(widen(weight_hh_, type)),
       bias_ih(widen(bias_ih_, type)),

@@ -43,9 +43,9 @@ struct DecoderTensors {
   int64_t batch, source, embedding, units, size, hidden, gates;
   Tensor inputs, state;
   MaybeTensor cell_state;
-  Tensor keys, values, exponentials, in_range, query_weight;
+  Tensor keys, values, exponentials, query_weight;
   MaybeTensor query_bias;
-  Tensor v, weight_ih, weight_hh;
+  Tensor v, in_range, weight_ih, weight_hh;
   MaybeTensor bias_ih, bias_hh, state_mask;
   Tensor input_weight, context_weight;  // the columns of weight_ih
   Positions positions;

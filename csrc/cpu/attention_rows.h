@@ -65,16 +65,35 @@ SEQ2SEQ_FAST_INLINE void for_each_rows(T* data, int64_t size, const int64_t* pos
   visit.template operator()<1>();
 }
 
-// 1 / r from exponentials in range, and from queries and keys themselves.
-inline constexpr auto exponential_form = [](const auto& query, const auto& key)
-                                             SEQ2SEQ_FAST_LAMBDA { return exponential_denominator(query, key); };
-inline constexpr auto direct_form = [](const auto& query, const auto& key)
-                                        SEQ2SEQ_FAST_LAMBDA { return direct_denominator(query, key); };
+// 1 / r, and the sum of two units' v r: from exponentials in range, for v in range, and from queries and keys
+// themselves, for any v.
+struct ExponentialForm {
+  template <typename N>
+  SEQ2SEQ_FAST_INLINE static N denominator(const N& query, const N& key) {
+    return exponential_denominator(query, key);
+  }
+  template <typename N>
+  SEQ2SEQ_FAST_INLINE static N sum(const N& v0, const N& d0, const N& v1, const N& d1) {
+    return sum_of_ratios(v0, d0, v1, d1);
+  }
+};
+struct DirectForm {
+  template <typename N>
+  SEQ2SEQ_FAST_INLINE static N denominator(const N& query, const N& key) {
+    return direct_denominator(query, key);
+  }
+  template <typename N>
+  SEQ2SEQ_FAST_INLINE static N sum(const N& v0, const N& d0, const N& v1, const N& d1) {
+    return sum_of_large_ratios(v0, d0, v1, d1);
+  }
+};
+inline constexpr ExponentialForm exponential_form;
+inline constexpr DirectForm direct_form;
 
 // scores[i * score_stride + m] = -2 sum_u v_u r_u for Q queries, `stride` apart, and K keys, in one of these forms. The
 // keys `ahead` are prefetched.
 template <int Q, int K, typename A, typename Form>
-inline void score_block(const Form& denominator, const A* queries, int64_t stride, const A* const (&keys)[K],
+inline void score_block(const Form& form, const A* queries, int64_t stride, const A* const (&keys)[K],
                         const A* const (&ahead)[K], const A* v, int64_t units, A* scores, int64_t score_stride) {
   constexpr int64_t N = kLanes<A>;
   Vec<A> sums[Q][K];
@@ -89,8 +108,9 @@ inline void score_block(const Form& denominator, const A* queries, int64_t strid
       const Vec<A> k0 = load(keys[m] + u, Whole{}), k1 = load(keys[m] + u + N, Whole{});
       for (int i = 0; i < Q; ++i) {
         const A* query = queries + i * stride + u;
-        const Vec<A> d0 = denominator(load(query, Whole{}), k0), d1 = denominator(load(query + N, Whole{}), k1);
-        sums[i][m] = sums[i][m] + sum_of_ratios(v0, d0, v1, d1);
+        const Vec<A> d0 = form.denominator(load(query, Whole{}), k0),
+                     d1 = form.denominator(load(query + N, Whole{}), k1);
+        sums[i][m] = sums[i][m] + form.sum(v0, d0, v1, d1);
       }
     }
   }
@@ -99,7 +119,7 @@ inline void score_block(const Form& denominator, const A* queries, int64_t strid
     for (int m = 0; m < K; ++m) {
       const Vec<A> k = load(keys[m] + u + rest, lanes);
       for (int i = 0; i < Q; ++i) {
-        sums[i][m] = sums[i][m] + quotient(w, denominator(load(queries + i * stride + u + rest, lanes), k));
+        sums[i][m] = sums[i][m] + quotient(w, form.denominator(load(queries + i * stride + u + rest, lanes), k));
       }
     }
   });

@@ -2,11 +2,26 @@
 // so.
 #pragma once
 
+#include <algorithm>
+
 #include "additive_score_kernel.h"
+#include "common/score.h"
+#include "dispatch.h"
 #include "positions.h"
 #include "tensors.h"
 
 namespace seq2seq_fast::cpu {
+
+// in_range [B], false everywhere where v [A], in the accumulation type, is out of range itself: the direct form takes
+// any v.
+inline Tensor served_by_exponentials(const Tensor& in_range, const Tensor& v) {
+  bool served = true;
+  dispatch_accumulation(v.scalar_type(), [&]<typename A>() {
+    const A* const data = v.data_ptr<const A>();
+    served = std::all_of(data, data + v.numel(), in_ratio_range<A>);
+  });
+  return served ? in_range.contiguous() : Tensor::zeros(in_range.shape(), ScalarType::Bool);
+}
 
 class ScoreTensors {
  public:
@@ -25,8 +40,8 @@ class ScoreTensors {
     query_ = accumulated(query);
     keys_ = keys.contiguous();
     exponentials_ = exponentials.contiguous();
-    in_range_ = in_range.contiguous();
     v_ = accumulated(v);
+    in_range_ = served_by_exponentials(in_range, v_);
   }
 
   ScoreInputs inputs() const {

@@ -8,6 +8,8 @@ import torch
 import seq2seq_fast
 from build_support.toolchain import ROOT
 from seq2seq_fast.ops import cpu
+from tests.support.cases import attention_case
+from tests.support.truth import assert_near, double
 
 ALL = ("DEFAULT", "AVX2", "AVX512")
 
@@ -77,3 +79,22 @@ def test_an_engine_that_is_missing_unasked_is_warned_of(monkeypatch, recwarn, re
     status = cpu.load.__wrapped__()
     assert (status.built, status.usable, status.reason) == (False, False, f"not built: {reason}")
     assert ["CPU tensors are served by the slow reference" in str(one.message) for one in recwarn] == [True] * warned
+
+
+@pytest.mark.parametrize("queries", [None, 5])
+@pytest.mark.parametrize("size", [1e19, 1e21, 1e30, 1e36])
+def test_v_of_any_size_gives_finite_attention(queries, size):
+    """Two units share a division, and v times their denominators must not overflow."""
+    case = attention_case(3, queries, 6, 35, 9)
+    with torch.no_grad():
+        case.v.mul_(size)
+        case.keys.mul_(10)  # saturated units have the largest denominators
+    found = seq2seq_fast.additive_attention(*case.differentiable, backend="cpu")
+    truth = seq2seq_fast.additive_attention(*double(case.differentiable), backend="reference")
+    for one, true in zip(found, truth, strict=True):
+        assert_near(one, true, error=1e-6)  # one position has all the weight
+    memory = seq2seq_fast.attention_memory(case.keys, case.values)
+    scores = seq2seq_fast.additive_score(case.query, memory, case.v, backend="cpu")
+    wide = seq2seq_fast.attention_memory(case.keys.double(), case.values.double())
+    wanted = seq2seq_fast.additive_score(case.query.double(), wide, case.v.double(), backend="reference")
+    assert_near(scores, wanted, error=1e-5)
