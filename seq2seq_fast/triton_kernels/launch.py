@@ -86,6 +86,13 @@ def unit_gradient_registers(units: int, of_keys: bool) -> dict[str, Any]:
     return {"maxnreg": 255 if of_keys else 168}
 
 
+def attend_registers(element_size: int, positions: int) -> dict[str, Any]:
+    """The same for one query's tile: of 16 bits ptxas takes two registers less than it needs."""
+    if is_wrap_triton_enabled() or element_size > 2 or positions > 32:
+        return {}
+    return {"maxnreg": 88}
+
+
 def processors(tensor: torch.Tensor) -> int:
     """Multiprocessors of the tensor's device."""
     return _processors_of(tensor.get_device()) if tensor.is_cuda else ASSUMED_PROCESSORS
