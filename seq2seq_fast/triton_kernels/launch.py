@@ -86,11 +86,17 @@ def unit_gradient_registers(units: int, of_keys: bool) -> dict[str, Any]:
     return {"maxnreg": 255 if of_keys else 168}
 
 
-def attend_registers(element_size: int, positions: int) -> dict[str, Any]:
-    """The same for one query's tile: of 16 bits ptxas takes two registers less than it needs."""
-    if is_wrap_triton_enabled() or element_size > 2 or positions > 32:
+def attend_registers(element_size: int, positions: int, projected: bool) -> dict[str, Any]:
+    """The same for one query's tile of so many positions, with a second set of values or without.
+
+    As many as let two programs share a multiprocessor, three where they hold 16 bits and one set of values, and one
+    where a tile of 64 positions has twice the units.
+    """
+    if is_wrap_triton_enabled():
         return {}
-    return {"maxnreg": 88}
+    if element_size > 2 or (projected and positions <= 32):
+        return {"maxnreg": 128}
+    return {"maxnreg": 80 if positions <= 32 else 168}
 
 
 def processors(tensor: torch.Tensor) -> int:

@@ -207,7 +207,7 @@ def attend_tiles(
         projected_context, weights, logsumexp, maxima, sums,
         queries, positions, units, size, 0 if projected is None else projected.shape[2], count,
         STORED=source.keys.dtype == torch.float32, ALONE=tiles is None, **parameters,
-        **launch.attend_registers(source.keys.element_size(), parameters["BLOCK_T"]),
+        **launch.attend_registers(source.keys.element_size(), parameters["BLOCK_T"], projected is not None),
     )  # fmt: skip
 
 
