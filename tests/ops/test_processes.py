@@ -43,7 +43,7 @@ def test_worker_processes_get_the_same_numbers(engine, method):
     results = context.Queue()
     child = context.Process(target=_in_child, args=(engine.backend, results))
     child.start()
-    found = results.get(timeout=60)
+    found = results.get(timeout=300)
     child.join(60)
     assert child.exitcode == 0 and found == pytest.approx(alone, rel=1e-5)
 

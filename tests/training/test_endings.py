@@ -59,14 +59,14 @@ def start(corpus, output, **changes):
 def test_a_signal_ends_a_training_in_one_line_that_says_how_it_goes_on(corpus, tmp_path, number):
     process = start(corpus, tmp_path / "m")
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130 and "Traceback" not in said
     assert said.splitlines()[-1].startswith("seq2seq-fast: error: interrupted; --training.resume=true goes on from")
     steps = torch.load(tmp_path / "m/training/checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert train(*settings(corpus, tmp_path / "m", max_steps=steps + 1, resume=True)).steps == steps + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.prove), signal.SIGKILL])
 def test_a_folder_has_one_training_and_is_free_when_that_has_ended(corpus, tmp_path, number):
     process = start(corpus, tmp_path / "m")
     try:
@@ -77,7 +77,7 @@ def test_a_folder_has_one_training_and_is_free_when_that_has_ended(corpus, tmp_p
         assert process.poll() is None, "the first goes on"
     finally:
         process.send_signal(number)
-        process.wait(60)
+        process.wait(300)
     # At once: workers that have not yet noticed hold nothing.
     steps = torch.load(tmp_path / "m/training/checkpoints/last.ckpt", weights_only=True)["global_step"]
     assert train(*settings(corpus, tmp_path / "m", max_steps=steps + 1, resume=True)).steps == steps + 1
@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_ends_the_training_in_one_line(corpus, tmp_path)
             if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
                 os.kill(int(child), signal.SIGKILL)
         time.sleep(0.02)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "a process of data.workers was killed" in said.splitlines()[-1]
 
@@ -136,9 +136,12 @@ def test_a_worker_that_is_killed_ends_the_training_in_one_line(corpus, tmp_path)
     "variables",
     [
         {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "2", "SLURM_JOB_ID": "1", "SLURM_NODEID": "1"},
-        {"SLURM_NTASKS": "many"},
-        {"TORCHELASTIC_RUN_ID": "none"},
-        {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"},
+        pytest.param({"SLURM_NTASKS": "many"}, marks=pytest.mark.prove),
+        pytest.param({"TORCHELASTIC_RUN_ID": "none"}, marks=pytest.mark.prove),
+        pytest.param(
+            {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"},
+            marks=pytest.mark.prove,
+        ),
         {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "NODE_RANK": "1"},
     ],
     ids=["an allocation", "a number that is none", "a name alone", "a part of torchrun's", "another launcher's"],
