@@ -43,11 +43,11 @@ ONE_QUERY = {
         },
     },
     torch.bfloat16: {
-        "attend, a unit": {"special": 2.0, "fused": 5.25, "products": 5.0, "sums": 0.25, "read": 3.0625},
-        "attend, a value": {"products": 1.0, "sums": 3.0, "shuffles": 2.5, "read": 2.0, "written": 0.03125},
+        "attend, a unit": {"special": 2.5, "fused": 5.5, "products": 6.0, "sums": 0.5, "read": 4.125},
+        "attend, a value": {"products": 1.0, "sums": 2.5, "shuffles": 2.0, "read": 2.0, "written": 0.125},
         "gradient of weights, a value": {"fused": 1.0, "products": 1.0, "read": 3.0, "written": 2.0},
         "gradient of scores, a unit": {
-            "special": 1.5, "fused": 7.0, "products": 7.125, "sums": 1.125, "read": 3.00390625, "written": 2.0,
+            "special": 1.5, "fused": 7.0, "products": 7.125, "sums": 1.125, "read": 3.0078125, "written": 2.0,
         },
     },
 }  # fmt: skip
@@ -59,20 +59,20 @@ MANY_QUERIES = {
     "gradient of queries, a unit": {"special": 0.5, "fused": 2.5, "products": 2.5, "sums": 0.5},
     "gradient of keys, a unit": {"special": 0.5, "fused": 2.0, "products": 3.5, "sums": 1.0625, "shuffles": 0.046875},
 }
-# Two units to a reciprocal. Of 16 positions to a tile each has its share of the query's exponential, of the constant
-# sum(v), and of reading the query once and v twice; the exponential of a key of 16 bits is the position's own.
+# Two units to a reciprocal. Of a tile's 32 positions a thread has four, or two of 16 bits; each has its share of the
+# query's exponential, of the constant sum(v), and of reading query and v. A key's exponential of 16 bits is its own.
 SCORES = {
     torch.float32: {
-        "special": 1 / 2 + 2 / 16, "fused": 2 + 1 / 16, "products": 1 + 4 / 16, "sums": 2 / 16, "read": 4 + 3 * 4 / 16,
+        "special": 1 / 2 + 2 / 4, "fused": 2 + 1 / 4, "products": 1 + 4 / 4, "sums": 5 / 16, "read": 4 + 5 / 2,
     },
     torch.bfloat16: {
-        "special": 3 / 2 + 2 / 16, "fused": 5 + 1 / 16, "products": 4 + 4 / 16, "sums": 2 / 16, "read": 2 + 3 * 2 / 16,
+        "special": 3 / 2 + 2 / 2, "fused": 5 + 1 / 2, "products": 4 + 4 / 2, "sums": 9 / 16, "read": 2 + 9 / 4,
     },
 }  # fmt: skip
 # Bytes of global memory, read and written.
 MANY_QUERIES_MEMORY = {
-    torch.float32: [(4.0, 4 + 1 / 2048), (0.640625, 0), (8.0, 8.0), (24.0, 8.0), (0.3125, 0), (0.3125, 0)],
-    torch.bfloat16: [(2.0, 4 + 1 / 2048), (0.6328125, 0), (8.0, 6.0), (20.0, 6.0), (0.3125, 0), (0.3125, 0)],
+    torch.float32: [(4.0, 4 + 1 / 512), (0.640625, 0), (8.0, 8.0), (24.0, 8.0), (0.3125, 0), (0.3125, 0)],
+    torch.bfloat16: [(2.0, 4 + 1 / 512), (0.6328125, 0), (8.0, 6.0), (24.0, 6.0), (0.3125, 0), (0.3125, 0)],
 }
 
 
