@@ -172,5 +172,5 @@ def attention_decoder_forward(*arguments: Any) -> tuple[Tensor, ...]:
         queries += weights_of.query_bias
     final_cell = state.new_empty(0)
     if cell_state is not None:
-        final_cell, cells = cells[-1].to(cell_state.dtype, copy=True), cells[1:]
+        final_cell, cells = cells[-1].to(cell_state.dtype, copy=True), cells[1:].clone()
     return states, contexts, weights, final_cell, cells, activations, queries
