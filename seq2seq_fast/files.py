@@ -40,7 +40,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     place = Path(os.path.realpath(path))
     partial = _beside(place)
     try:
-        # What a killed process has left goes with the next that writes the same.
+        _remove_what_the_killed_left(place)
         partial.unlink(missing_ok=True)
         yield partial
         give_mode(partial, stat.S_IMODE(place.stat().st_mode) if place.exists() else usual_mode(place.parent))
@@ -110,7 +110,38 @@ def _straight(path: Path) -> Callable[[], int] | None:
 
 
 def _beside(place: Path) -> Path:
-    name = f".partial-{place.name}"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = f".partial-{hashlib.sha256(os.fsencode(place.name)).hexdigest()}{place.suffix[-20:]}"
-    return place.with_name(name)
+    """A name of this thread's own beside a file: two that write the same file at once do not meet before its place."""
+    return place.with_name(f"{_mark()}-{os.getpid()}-{threading.get_ident()}-{_tail(place)}")
+
+
+def _mark() -> str:
+    # Process numbers are a machine's own, and a folder may be many machines'.
+    return f".partial-{hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]}"
+
+
+def _tail(place: Path) -> str:
+    """The file's name, or what stands for one that would be too long with all that comes before it."""
+    if len(os.fsencode(place.name)) <= _LONGEST_NAME - 64:
+        return place.name
+    return f"{hashlib.sha256(os.fsencode(place.name)).hexdigest()}{place.suffix[-20:]}"
+
+
+def _remove_what_the_killed_left(place: Path) -> None:
+    """Partial files of this name whose processes, of this machine, have ended."""
+    mark, tail = _mark(), f"-{_tail(place)}"
+    with suppress(OSError):  # a folder that cannot be listed can still be written to
+        for name in os.listdir(place.parent):
+            if name.startswith(mark) and name.endswith(tail):
+                number = name[len(mark) + 1 :].partition("-")[0]
+                if number.isdigit() and not _lives(int(number)):
+                    place.with_name(name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True

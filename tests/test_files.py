@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from seq2seq_fast import files
 from seq2seq_fast.files import is_replaced, usual_mode, whole
 
 
@@ -112,6 +113,35 @@ def test_a_name_as_long_as_names_can_be_is_one(tmp_path):
 
 def test_a_link_left_under_the_name_of_the_part_costs_no_other_file(tmp_path):
     (tmp_path / "other").write_text("other")
-    (tmp_path / ".partial-file").symlink_to("other")
+    files._beside(tmp_path / "file").symlink_to("other")
     write(tmp_path / "file")
     assert (tmp_path / "other").read_text() == "other" and (tmp_path / "file").read_text() == "new"
+
+
+def test_two_that_write_the_same_file_at_once_both_write_it_whole(tmp_path):
+    path, half_way, go_on = tmp_path / "file", threading.Event(), threading.Event()
+
+    def slowly():
+        with whole(path) as partial, partial.open("w") as sink:
+            sink.write("slow")
+            half_way.set()
+            go_on.wait(60)
+            sink.write("ly")
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    half_way.wait(60)
+    write(path)
+    assert path.read_text() == "new"
+    go_on.set()
+    thread.join()
+    assert path.read_text() == "slowly" and os.listdir(tmp_path) == ["file"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_same(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for process in (ended.pid, os.getppid()):
+        (tmp_path / f"{files._mark()}-{process}-1-file").write_text("part")
+    write(tmp_path / "file")
+    assert sorted(os.listdir(tmp_path)) == sorted([f"{files._mark()}-{os.getppid()}-1-file", "file"])
