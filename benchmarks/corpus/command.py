@@ -66,11 +66,12 @@ def measure(folder: Path, pairs: int, *, distinct: int, sentences: int, workers:
     with phase("read, vocabulary", pairs):
         vocabularies = make_vocabularies(VocabularyConfig(sentences=sentences), text, progress=True)
     with phase("tokenise", pairs):
-        open_store(folder / "cache", text, *vocabularies, max_length=config.max_length, workers=workers, progress=True)
+        cache = folder / "cache"
+        kept = len(open_store(cache, text, *vocabularies, max_length=config.max_length, workers=workers, progress=True))
     with phase("open, plan", pairs):
         data = PairDataModule(config, vocabularies, text, validation)
     with phase("epoch of batches", pairs):
-        _take(data)
+        _take(data, kept)
     return phases
 
 
@@ -84,13 +85,13 @@ def _write(files: tuple[Path, Path], generated: Sequence[SentencePair], pairs: i
             shown.add(len(block))
 
 
-def _take(data: PairDataModule) -> None:
+def _take(data: PairDataModule, kept: int) -> None:
     taken = 0
-    with Progress("batches", "pairs", data.kept) as shown:
+    with Progress("batches", "pairs", kept) as shown:
         for batch in data.train_dataloader():
             shown.add(len(batch.numbers))
             taken += len(batch.numbers)
-    assert taken == data.kept, f"{taken} pairs of {data.kept}"
+    assert taken == kept, f"{taken} pairs of {kept}"
 
 
 def table(phases: Sequence[Phase]) -> str:

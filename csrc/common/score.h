@@ -31,15 +31,7 @@ HOST_DEVICE N direct_denominator(const N& query, const N& key) {
   return capped(N(1) + fast_squared_exponential(query + key));
 }
 
-// Beyond it v d, or the sum of two, could overflow.
-constexpr float largest_v = 0x1p64f;
-
-template <class A>
-HOST_DEVICE bool in_ratio_range(A v) {
-  return fabs(v) <= largest_v;  // not for NaN
-}
-
-// v0 / d0 + v1 / d1 with one division, for v in the range.
+// v0 / d0 + v1 / d1 with one division; v d must not overflow.
 template <class N>
 HOST_DEVICE N sum_of_ratios(const N& v0, const N& d0, const N& v1, const N& d1) {
   return quotient(fmadd(v0, d1, v1 * d0), d0 * d1);
@@ -55,13 +47,6 @@ template <class N>
 HOST_DEVICE Reciprocals<N> two_reciprocals(const N& d0, const N& d1) {
   const N both = quotient(N(1), d0 * d1);
   return {both * d1, both * d0};
-}
-
-// v0 / d0 + v1 / d1 with one division, for v of any size.
-template <class N>
-HOST_DEVICE N sum_of_large_ratios(const N& v0, const N& d0, const N& v1, const N& d1) {
-  const Reciprocals<N> r = two_reciprocals(d0, d1);
-  return fmadd(v0, r.first, v1 * r.second);
 }
 
 // A quarter of tanh's derivative.

@@ -3,14 +3,22 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "additive_score_kernel.h"
-#include "common/score.h"
 #include "dispatch.h"
 #include "positions.h"
 #include "tensors.h"
 
 namespace seq2seq_fast::cpu {
+
+// Beyond it v d, or the sum of two, could overflow.
+inline constexpr float kLargestV = 0x1p64f;
+
+template <typename A>
+inline bool in_ratio_range(A v) {
+  return std::fabs(v) <= kLargestV;  // not for NaN
+}
 
 // in_range [B], false everywhere where v [A], in the accumulation type, is out of range itself: the direct form takes
 // any v.

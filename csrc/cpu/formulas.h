@@ -34,3 +34,14 @@ SEQ2SEQ_FAST_INLINE cpu::Vec<A> fast_squared_exponential(const cpu::Vec<A>& x) {
 
 #include "common/cells.h"
 #include "common/score.h"
+
+namespace seq2seq_fast::cpu {
+
+// v0 / d0 + v1 / d1 with one division, for v of any size.
+template <typename A>
+SEQ2SEQ_FAST_INLINE Vec<A> sum_of_large_ratios(const Vec<A>& v0, const Vec<A>& d0, const Vec<A>& v1, const Vec<A>& d1) {
+  const Reciprocals<Vec<A>> r = two_reciprocals(d0, d1);
+  return at::vec::fmadd(v0, r.first, v1 * r.second);
+}
+
+}  // namespace seq2seq_fast::cpu
