@@ -76,6 +76,7 @@ def attend(
         TypeError, ValueError: an argument's type, dtype, device or shape is wrong, or the backend cannot serve it.
     """
     query, v = prepare_query(query, memory, v)
+    (bias,) = cast_like(memory.keys, bias)
     check_bias(bias, v)
     weighting = Weighting(normalization, bias, clip, dropout)
     features = check_features(history, filters, activation, memory, query)

@@ -71,6 +71,19 @@ def test_the_bias_has_a_gradient(engine):
     assert float(bias.grad) == pytest.approx(float(numeric), rel=2e-2)
 
 
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_autocast_takes_the_bias_as_it_takes_v(engine):
+    case = attention_case(2, 3, 4, 5, 3, device=engine.device)
+    bias = torch.tensor([0.5], device=engine.device, requires_grad=True)
+    with torch.autocast(engine.device, torch.bfloat16):
+        memory = attention_memory(case.keys, case.values)
+        options = {"normalization": "sigmoid", "backend": engine.backend}
+        context, _ = attend(case.query, memory, case.v, bias=bias, **options)
+    assert context.dtype == torch.bfloat16
+    context.float().sum().backward()
+    assert bias.grad is not None and bias.grad.dtype == torch.float32
+
+
 def test_sigmoids_that_underflow_still_share_the_whole_weight():
     memory = attention_memory(torch.full((1, 4, 2), -9.0), torch.ones(1, 4, 3))
     context, weights = attend(torch.zeros(1, 2), memory, torch.full((2,), 500.0), normalization="sigmoid")
